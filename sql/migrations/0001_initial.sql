@@ -264,8 +264,7 @@ create table pgq.attempt (
     message      text,
     traceback    text,
     constraint attempt_reason_is_known
-        check (reason in ('error', 'timeout', 'lost', 'crashed', 'cancelled', 'released', 'snoozed',
-                          'unknown task'))
+        check (reason in ('error', 'timeout', 'lost', 'crashed', 'cancelled', 'released', 'unknown task'))
 ) partition by range (job_id);
 create index attempt_job_id_idx on pgq.attempt (job_id, ended_at);
 comment on table pgq.attempt is 'Attempts that did not end well.';
@@ -340,13 +339,15 @@ create table pgq.mark (
     id        bigint      not null generated always as identity primary key,
     stream    text        not null,
     mark      bigint      not null,
+    settled   bigint      not null,
     holders   text[]      not null,
     noted_at  timestamptz not null default clock_timestamp(),
     constraint mark_stream_is_known check (stream in ('ready', 'lease'))
 );
 create index mark_stream_idx on pgq.mark (stream, id);
 comment on table pgq.mark is
-    'Values of a sequence, each with the virtual transactions that held the gate right after. The last of a stream is pending; the others are settled: no lower seq can appear, but from stragglers.';
+    'Values of a sequence, each with the virtual transactions that held the gate right after. The last of a stream is pending: once they have ended, no seq up to it can appear, but from stragglers.';
+comment on column pgq.mark.settled is 'Up to here no seq could appear any more when the mark was noted.';
 
 create table pgq.straggler (
     id        bigint not null generated always as identity primary key,
@@ -359,19 +360,17 @@ create table pgq.straggler (
     constraint straggler_stream_is_known check (stream in ('ready', 'lease'))
 );
 comment on table pgq.straggler is
-    'Transactions that hold a gate for long, which the mark does not wait for. When one has ended, the rows that it may have made below a floor get a new seq.';
+    'Transactions that hold a gate for long, which the mark does not wait for. When one has ended, the rows that it may have made are looked for in its range.';
 comment on column pgq.straggler.xid is 'A prepared transaction, known by its id in pg_prepared_xacts.';
-comment on column pgq.straggler.to_seq is 'Set when it has ended: its rows lie in from_seq … to_seq.';
+comment on column pgq.straggler.from_seq is 'Its rows have no lower seq; moves on while they are looked for.';
+comment on column pgq.straggler.to_seq is 'Set when it has ended: its rows have no higher seq.';
 
 create table pgq.passed (
-    stream  text   not null,
-    lane    bigint not null,
-    seq     bigint not null,
     job_id  bigint not null,
-    constraint passed_stream_is_known check (stream in ('ready', 'lease'))
+    seq     bigint not null
 );
 comment on table pgq.passed is
-    'Rows below a floor that were locked when it passed: gone means forget, lockable means a new seq.';
+    'Rows of ready that were locked when a floor passed them: gone means forget, lockable means a new seq.';
 
 create table pgq.cursor (
     id      bigint      not null generated always as identity primary key,
@@ -381,6 +380,12 @@ create table pgq.cursor (
 );
 create index cursor_stream_idx on pgq.cursor (stream, id);
 comment on table pgq.cursor is 'How far a sweep of upkeep has come; the last row of a stream counts.';
+
+create table pgq.expired_day (
+    day  integer not null
+);
+comment on table pgq.expired_day is
+    'Days that have been kept for long enough. Entering one drops its partitions when the transaction commits, so that nobody waits for these locks longer than the commit takes; it stays while a job of the day lives on.';
 
 -- Counts ----------------------------------------------------------------------------------------
 

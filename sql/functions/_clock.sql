@@ -1,0 +1,10 @@
+create or replace function pgq._clock()
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+    select c.clock from pgq.lease_clock c order by c.id desc limit 1
+$$;
+comment on function pgq._clock is 'What the lease clock shows.';
+select pgq._allow('_clock');

@@ -1,0 +1,37 @@
+create or replace function pgq._enter_lane(
+    p_queue     text,
+    p_priority  integer,
+    p_suspect   boolean default false
+)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_lane bigint := pgq._lane(p_queue, p_priority, p_suspect);
+begin
+    if exists (
+        select
+        from pgq.lane l
+        where l.queue = p_queue
+            and l.priority = p_priority
+            and l.suspect = p_suspect
+            and l.lane = v_lane
+    ) then
+        return v_lane;
+    end if;
+    if exists (select from pgq.lane l where l.lane = v_lane) then
+        perform pgq._refuse(
+            'PQ005',
+            format('queue %L cannot be used with priority %s', left(p_queue, 200), p_priority),
+            'Its lane number is that of another queue.',
+            'Choose another name for the queue.'
+        );
+    end if;
+    insert into pgq.lane (lane, queue, priority, suspect)
+    values (v_lane, p_queue, p_priority, p_suspect);
+    return v_lane;
+end
+$$;
+comment on function pgq._enter_lane is 'Number of a lane, which is entered in pgq.lane if it is new.';
+select pgq._allow('_enter_lane');

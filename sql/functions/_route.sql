@@ -1,0 +1,102 @@
+create or replace function pgq._take_key()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    -- What pgq._route will refuse takes no key.
+    if length(new.unique_key) between 1 and 200 and length(new.queue) between 1 and 200 then
+        insert into pgq.unique_key (queue, key, job_id)
+        values (new.queue, new.unique_key, new.id)
+        on conflict do nothing;
+        if not found then
+            return null;
+        end if;
+    end if;
+    return new;
+end
+$$;
+comment on function pgq._take_key is 'Takes the unique key of a new job, or skips the row when an unfinished job has it.';
+select pgq._allow('_take_key');
+
+create or replace function pgq._route()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_now    timestamptz := clock_timestamp(); -- a long transaction's later rows may be due as well
+    v_group  record;
+    v_job    pgq.job;
+    v_later  boolean := false;
+begin
+    for v_group in
+        select
+            n.queue,
+            n.priority,
+            count(*) filter (where n.run_at > v_now) as later,
+            count(*) as jobs,
+            max(octet_length(n.payload::text)) as payload,
+            bool_or(
+                not coalesce(length(n.task) between 1 and 200, false)
+                or not coalesce(length(n.queue) between 1 and 200, false)
+                or not coalesce(n.priority between 0 and 9, false)
+                or n.payload is null
+                or not isfinite(n.run_at)
+                or n.max_attempts not between 1 and 32767
+                or n.timeout <= interval '0'
+                or n.backoff_base < interval '0'
+                or n.backoff_max < interval '0'
+                or length(n.unique_key) not between 1 and 200
+                or (n.tags <> '{}' and (
+                    cardinality(n.tags) > 100
+                    or exists (
+                        select from unnest(n.tags) t (tag)
+                        where t.tag is null or length(t.tag) not between 1 and 200
+                    )
+                ))
+                or json_typeof(n.headers) <> 'object'
+            ) as bad
+        from new_rows n
+        group by n.queue, n.priority
+    loop
+        if v_group.bad
+            or v_group.payload > (select s.payload_limit from pgq._settings(v_group.queue) s)
+        then
+            for v_job in
+                select n.*
+                from new_rows n
+                where n.queue is not distinct from v_group.queue
+                    and n.priority is not distinct from v_group.priority
+            loop
+                perform pgq._check_job(v_job);
+            end loop;
+        end if;
+        perform pgq._enter_lane(v_group.queue, v_group.priority);
+        insert into pgq.tally (queue, metric, label, n)
+        select v_group.queue, 'transition', t.label, t.n
+        from (
+            values ('>ready', v_group.jobs - v_group.later), ('>scheduled', v_group.later)
+        ) t (label, n)
+        where t.n > 0;
+        v_later := v_later or v_group.later > 0;
+    end loop;
+    insert into pgq.ready (lane, job_id, has_key)
+    select pg_catalog.hashtextextended(n.queue, n.priority * 2), n.id, n.unique_key is not null
+    from new_rows n
+    where n.run_at is null
+        or n.run_at <= v_now;
+    if v_later then
+        insert into pgq.delayed (run_at, job_id, lane, has_key, why)
+        select n.run_at, n.id, pgq._lane(n.queue, n.priority), n.unique_key is not null, 'scheduled'
+        from new_rows n
+        where n.run_at > v_now;
+    end if;
+    return null;
+end
+$$;
+comment on function pgq._route is
+    'After an INSERT into job: refuses the statement when a value makes no sense (PQ005), and gives each job its state row.';
+select pgq._allow('_route');

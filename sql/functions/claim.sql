@@ -1,0 +1,189 @@
+create or replace function pgq.claim(
+    p_worker    bigint,
+    p_executor  integer,
+    p_token     uuid,
+    p_queues    text[],
+    p_limits    integer[],
+    p_lease     interval default null,
+    p_suspects  boolean  default null
+)
+returns table (
+    id            bigint,
+    queue         text,
+    token         uuid,
+    task          text,
+    payload       text,
+    priority      integer,
+    attempt       integer,
+    max_attempts  integer,
+    timeout       interval,
+    suspect       boolean,
+    headers       json,
+    created_at    timestamptz,
+    claimed_at    timestamptz,
+    expires_at    timestamptz
+)
+language plpgsql
+security definer
+set search_path = ''
+-- The right plans go down an index from a floor. Said here, they hold on tables never analysed too.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    v_clock    timestamptz := pgq._clock();
+    v_expires  timestamptz;
+    v_ids      bigint[];
+    v_got      bigint[];
+    v_lane     record;
+    v_floor    bigint;
+    v_left     integer;
+    v_lanes    bigint[] := '{}';
+    v_taken    integer := 0;
+begin
+    if p_token is null or p_executor is null or p_lease <= interval '0'
+        or cardinality(p_queues) is distinct from cardinality(p_limits)
+        or exists (select from unnest(p_limits) l (n) where l.n is null or l.n not between 0 and 10000)
+    then
+        perform pgq._refuse(
+            'PQ005',
+            'bad arguments of claim',
+            format('token %s, executor %s, queues %s, limits %s, lease %s; expected a token, an executor, a limit of 0 to 10000 for each queue, and a lease of more than 0 or none.',
+                   coalesce(p_token::text, 'null'), coalesce(p_executor::text, 'null'), p_queues, p_limits, p_lease),
+            'Correct the call: nothing was claimed.'
+        );
+    end if;
+    if p_worker <> 0 and not exists (
+        select from pgq.worker w where w.id = p_worker and w.state <> 'offline' and w.expires_at > v_clock
+    ) or p_worker is null then
+        perform pgq._refuse_worker(p_worker);
+    end if;
+    if p_lease is not null or p_worker = 0 then
+        v_expires := v_clock + coalesce(p_lease, (select s.lease from pgq.setting s));
+    end if;
+    -- A repeat waits for the first call to end, then finds what it got.
+    perform pg_advisory_xact_lock(1885827428, hashtext(p_token::text));
+    select array_agg(s.job_id order by s.seq)
+    into v_ids
+    from (
+        select l.job_id, l.seq
+        from pgq.lease f
+        join pgq.lease l on l.seq between f.seq and f.seq + 100000 and l.token = f.token
+        where f.token = p_token
+            and f.first
+    ) s;
+
+    if v_ids is null then
+        v_ids := '{}';
+        <<lanes>>
+        for v_lane in
+            select l.lane, l.suspect, q.n
+            from unnest(p_queues) with ordinality q (queue, n)
+            cross join lateral (
+                select distinct l.priority, l.suspect, l.lane
+                from pgq.lane l
+                where l.queue = q.queue
+                    and (p_suspects is null or l.suspect = p_suspects)
+            ) l
+            where p_limits[q.n] > 0
+                and not pgq._is_paused(q.queue)
+            -- A suspect comes alone, so it is looked for before anything else is taken.
+            order by l.suspect desc, q.n, l.priority, l.lane
+        loop
+            v_left := case when v_lane.suspect then 1 else p_limits[v_lane.n] end;
+            continue when v_left = 0;
+            v_floor := coalesce(
+                (select f.floor from pgq.floor f where f.lane = v_lane.lane order by f.floor desc limit 1), 0
+            );
+            with taken as (
+                delete from pgq.ready r
+                where r.ctid = any (array(
+                    select x.ctid
+                    from pgq.ready x
+                    where x.lane = v_lane.lane
+                        and x.seq >= v_floor
+                    order by x.seq
+                    limit v_left
+                    for update skip locked
+                ))
+                returning r.*
+            ),
+            leased as (
+                insert into pgq.lease (
+                    job_id, worker, executor, token, lane, attempt, crashes, suspect, has_key, first,
+                    unknown_since, expires_at
+                )
+                select
+                    t.job_id,
+                    p_worker,
+                    p_executor,
+                    p_token,
+                    t.lane,
+                    t.attempt + 1,
+                    t.crashes,
+                    t.suspect,
+                    t.has_key,
+                    v_taken = 0 and row_number() over (order by t.seq) = 1,
+                    t.unknown_since,
+                    v_expires
+                from taken t
+                order by t.seq
+                returning job_id, seq
+            )
+            select array_agg(l.job_id order by l.seq) into v_got from leased l;
+            if v_got is not null then
+                v_ids := v_ids || v_got;
+                v_taken := v_taken + cardinality(v_got);
+                v_lanes := v_lanes || v_lane.lane;
+                p_limits[v_lane.n] := p_limits[v_lane.n] - cardinality(v_got);
+                perform pgq._count(v_lane.lane, 'transition', 'ready>running', cardinality(v_got));
+                exit lanes when v_lane.suspect;
+            end if;
+        end loop;
+        -- Once in a few thousand jobs somebody moves the floors of the lanes they come from.
+        if random() * 4000 < v_taken then
+            perform pgq._alone('settle', format('select pgq._settle(%L)', v_lanes));
+        end if;
+    end if;
+
+    -- The bounds are what prunes partitions when the statement starts; the ids alone would open all.
+    for v_lane in
+        select min(i.id) as low, max(i.id) as high, array_agg(i.id order by i.n) as ids
+        from unnest(v_ids) with ordinality i (id, n)
+        group by i.id >> 32
+        order by min(i.n)
+    loop
+        return query
+        select
+            j.id,
+            j.queue,
+            p_token,
+            j.task,
+            j.payload::text,
+            j.priority,
+            l.attempt,
+            coalesce(j.max_attempts, q.max_attempts, s.max_attempts),
+            coalesce(j.timeout, q.timeout, s.timeout),
+            l.suspect,
+            j.headers,
+            j.created_at,
+            l.claimed_at,
+            l.expires_at
+        from unnest(v_lane.ids) with ordinality i (id, n)
+        join pgq.lease l on l.job_id = i.id and l.token = p_token
+        join pgq.job j on j.id = i.id
+        left join pgq.queue q on q.queue = j.queue
+        cross join pgq.setting s
+        where j.id between v_lane.low and v_lane.high
+        order by i.n;
+    end loop;
+end
+$$;
+comment on function pgq.claim is
+    'Leases up to p_limits[i] jobs of p_queues[i], lower priority numbers first, then first come first served; of paused queues none. Repeated with the same token it returns the same leases. A suspect comes alone; p_suspects true asks for suspects only, false for none. Worker 0 needs no heartbeat: its leases carry their own expiry, p_lease or the service''s. PQ008: the worker has expired.';
+select pgq._allow('claim', 'pgq_worker');

@@ -1,0 +1,117 @@
+create or replace function pgq.heartbeat(
+    p_worker  bigint,
+    p_ids     bigint[],
+    p_tokens  uuid[],
+    p_busy    integer default 0,
+    p_state   text default 'available'
+)
+returns table (
+    cancelled  bigint[],
+    lost       bigint[],
+    suspects   boolean
+)
+language plpgsql
+security definer
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    v_clock   timestamptz := pgq._clock();
+    v_queues  text[];
+    v_id      bigint;
+    v_lease   pgq.lease;
+begin
+    update pgq.worker w
+    set
+        heartbeat_at = clock_timestamp(),
+        expires_at = case when p_state = 'offline' then v_clock else v_clock + s.lease end,
+        busy = p_busy,
+        state = p_state
+    from pgq.setting s
+    where w.id = p_worker
+        and w.state <> 'offline'
+        and w.expires_at > v_clock
+    returning w.queues into v_queues;
+    if not found then
+        perform pgq._refuse_worker(p_worker);
+    end if;
+
+    -- Older than two heartbeats and not in hand: a claim whose answer was lost. It goes back as it was.
+    for v_id in
+        select g.job_id
+        from pgq.long_lease g
+        where g.worker = p_worker
+            and not exists (
+                select
+                from unnest(p_ids, p_tokens) h (id, token)
+                where h.id = g.job_id
+                    and h.token = g.token
+            )
+        order by g.job_id
+        limit 1000
+    loop
+        delete from pgq.lease l
+        where l.ctid = any (array(
+            select x.ctid
+            from pgq.lease x
+            join pgq.long_lease g on g.job_id = x.job_id and g.token = x.token
+            where x.job_id = v_id
+                and g.worker = p_worker
+            for update of x skip locked
+        ))
+        returning l.* into v_lease;
+        if found then
+            perform pgq._put_back(v_lease);
+        end if;
+        delete from pgq.long_lease g
+        where g.ctid = any (array(
+            select x.ctid
+            from pgq.long_lease x
+            where x.job_id = v_id
+                and x.worker = p_worker
+                and not exists (
+                    select from pgq.lease l where l.job_id = x.job_id and l.token = x.token
+                )
+            for update skip locked
+        ));
+    end loop;
+
+    return query
+    select
+        array(
+            select c.job_id
+            from unnest(p_ids, p_tokens) h (id, token)
+            join pgq.cancel_request c on c.job_id = h.id and c.token = h.token
+        ),
+        array(
+            select h.id
+            from unnest(p_ids, p_tokens) h (id, token)
+            where not exists (
+                select from pgq.lease l where l.job_id = h.id and l.token = h.token
+            )
+        ),
+        exists (
+            select
+            from unnest(v_queues) q (queue)
+            join pgq.lane l on l.queue = q.queue and l.suspect
+            cross join lateral (
+                select r.job_id
+                from pgq.ready r
+                where r.lane = l.lane
+                    and r.seq >= coalesce((
+                        select f.floor from pgq.floor f where f.lane = l.lane order by f.floor desc limit 1
+                    ), 0)
+                order by r.seq
+                limit 1
+            ) r
+            where not pgq._is_paused(q.queue)
+        );
+end
+$$;
+comment on function pgq.heartbeat is
+    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, and whether suspects wait in its queues. p_state: available, busy, draining, or offline to unregister. PQ008: the worker has expired.';
+select pgq._allow('heartbeat', 'pgq_worker');

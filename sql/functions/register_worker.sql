@@ -1,0 +1,43 @@
+create or replace function pgq.register_worker(
+    p_name    text,
+    p_queues  text[],
+    p_slots   integer,
+    p_info    json default '{}'
+)
+returns table (
+    worker         bigint,
+    lease          interval,
+    heartbeat      interval,
+    poll           interval,
+    solo_children  integer
+)
+language plpgsql
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+    if not coalesce(length(p_name) between 1 and 200 and cardinality(p_queues) >= 1 and p_slots >= 1, false) then
+        perform pgq._refuse(
+            'PQ005',
+            'bad arguments of register_worker',
+            format('name %L, queues %L, slots %L; expected 1 to 200 characters, at least one queue and at least 1.',
+                   left(p_name, 200), p_queues, p_slots),
+            'Correct the call.'
+        );
+    end if;
+    return query
+    with added as (
+        insert into pgq.worker (name, queues, slots, info, expires_at)
+        select p_name, p_queues, p_slots, p_info, pgq._clock() + s.lease
+        from pgq.setting s
+        returning id
+    )
+    select a.id, s.lease, s.heartbeat, s.poll, s.solo_children
+    from added a
+    cross join pgq.setting s;
+end
+$$;
+comment on function pgq.register_worker is
+    'Enters a worker process, which from now on sends a heartbeat each heartbeat interval; its leases end one lease interval after the last one.';
+select pgq._allow('register_worker', 'pgq_worker');
