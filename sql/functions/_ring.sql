@@ -5,9 +5,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_floor  bigint := coalesce(
-        (select c.value from pgq.cursor c where c.stream = 'waiter' order by c.id desc limit 1), 0
-    );
+    v_floor  bigint := pgq._seen_before('waiter', interval '20 seconds');
     v_rung   text;
 begin
     if current_setting('pgq.wake', true) = 'off'
