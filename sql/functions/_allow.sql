@@ -1,4 +1,4 @@
-create or replace function pgq._allow(p_function text, variadic p_roles text[])
+create or replace function pgq._allow(p_function text, variadic p_roles text[] default '{}')
 returns void
 language plpgsql
 set search_path = ''
