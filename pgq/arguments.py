@@ -1,0 +1,189 @@
+"""A task's arguments between Python and JSON, checked against its function's signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ArgsKwargs, PydanticSerializationError, to_json
+
+from pgq.context import Context
+from pgq.errors import TaskError
+
+Bound = tuple[tuple[Any, ...], dict[str, Any]]
+
+_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_EMPTY = ("{}", b"{}")
+
+
+class Arguments:
+    """The arguments of one function.
+
+    The signature is read when it is first needed, so that annotations may name what is defined
+    later.
+    """
+
+    def __init__(
+        self, task: str, function: Callable[..., Any], namespace: Mapping[str, Any]
+    ) -> None:
+        self.task = task
+        self.whole = task == "*"
+        """A catch-all takes any payload, as its one argument."""
+        parameters = list(inspect.signature(function).parameters.values())
+        self._resolve = _Resolver(task, function, namespace)
+        self.takes_context = bool(parameters) and self._is_context(parameters[0])
+        self._parameters = parameters[1:] if self.takes_context else parameters
+        if self.whole and (
+            len(self._parameters) > 1 or any(p.kind not in _POSITIONAL for p in self._parameters)
+        ):
+            raise TaskError(
+                "the task '*' takes any payload: give its function a context, one argument, or both"
+            )
+        self._named = all(p.kind in (*_PLAIN, p.VAR_KEYWORD) for p in self._parameters)
+        self._adapter: TypeAdapter[Bound] | None = None
+        self._serializers: dict[str, TypeAdapter[Any]] = {}
+
+    def load(self, payload: str | bytes | None) -> Bound:
+        """The arguments that a payload, as JSON text, stands for.
+
+        An object holds keyword arguments, an array positional ones, anything else is one argument.
+        Raises `TaskError` that names the argument.
+        """
+        if not self._parameters and (self.whole or payload is None or payload in _EMPTY):
+            return (), {}
+        text = payload.encode() if isinstance(payload, str) else payload or b"{}"
+        if self.whole or text.lstrip()[:1] not in (b"{", b"["):
+            text = b"[%b]" % text
+        try:
+            return (self._adapter or self._prepare()).validate_json(text)
+        except ValidationError as error:
+            raise self._explained(error) from None
+
+    def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The payload, as JSON text, for a call with these arguments.
+
+        An object, unless the function has parameters without a name. Defaults are left to the
+        function. Raises `TaskError` that names the argument.
+        """
+        if not args and not kwargs and not self._parameters:
+            return "{}"
+        try:
+            bound = (self._adapter or self._prepare()).validate_python(ArgsKwargs(args, kwargs))
+        except ValidationError as error:
+            raise self._explained(error) from None
+        if self.whole:
+            return "".join(self._json(p.name, bound[0][0]) for p in self._parameters) or "{}"
+        if not self._named:
+            if kwargs:
+                raise TaskError(
+                    f"task {self.task!r}: its function has parameters without a name, so all its "
+                    f"arguments must be positional; {', '.join(kwargs)} came by name"
+                )
+            names = [p.name for p in self._parameters if p.kind in _POSITIONAL]
+            names += [self._parameters[len(names)].name] * (len(args) - len(names))
+            items = zip(names, bound[0][: len(args)], strict=False)
+            return f"[{','.join(self._json(name, value) for name, value in items)}]"
+        values = dict(zip((p.name for p in self._parameters), bound[0], strict=False)) | bound[1]
+        given = [*(p.name for p in self._parameters[: len(args)]), *kwargs]
+        pairs = (f"{to_json(name).decode()}:{self._json(name, values[name])}" for name in given)
+        return f"{{{','.join(pairs)}}}"
+
+    def call(self, item: Any) -> Bound:
+        """One element of `enqueue_many` as arguments, by the rule of payloads."""
+        if self.whole:
+            return (item,), {}
+        if isinstance(item, Mapping):
+            return (), dict(item)
+        return (tuple(item), {}) if isinstance(item, list | tuple) else ((item,), {})
+
+    def _is_context(self, parameter: inspect.Parameter) -> bool:
+        if parameter.kind not in _POSITIONAL:
+            return False
+        hint = parameter.annotation
+        if hint is inspect.Parameter.empty:
+            return parameter.name == "ctx"
+        if isinstance(hint, str):
+            return hint.strip("'\"").rpartition(".")[2] == "Context" or parameter.name == "ctx"
+        return parameter.name == "ctx" or (isinstance(hint, type) and Context in hint.__mro__)
+
+    def _prepare(self) -> TypeAdapter[Bound]:
+        hints = {p.name: self._resolve(p) for p in self._parameters}
+
+        def capture(*args: Any, **kwargs: Any) -> Bound:
+            return args, kwargs
+
+        capture.__annotations__ = {
+            n: h for n, h in hints.items() if h is not inspect.Parameter.empty
+        }
+        capture.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(annotation=hints[p.name]) for p in self._parameters]
+        )
+        try:
+            self._serializers = {n: TypeAdapter(h) for n, h in capture.__annotations__.items()}
+            self._adapter = TypeAdapter(cast(Any, capture))
+        except Exception as error:
+            raise TaskError(
+                f"task {self.task!r}: its annotations cannot be checked: {error}"
+            ) from error
+        return self._adapter
+
+    def _json(self, name: str, value: Any) -> str:
+        try:
+            if serializer := self._serializers.get(name):
+                return serializer.dump_json(value).decode()
+            return to_json(value).decode()
+        except (PydanticSerializationError, ValueError) as error:
+            raise TaskError(
+                f"task {self.task!r}: argument {name!r} cannot be written as JSON: {error}"
+            ) from None
+
+    def _explained(self, error: ValidationError) -> TaskError:
+        first, *others = error.errors(include_url=False, include_context=False)
+        more = f" (and {len(others)} more)" if others else ""
+        if first["type"] == "json_invalid" or not first["loc"]:
+            return TaskError(f"task {self.task!r}: payload: {first['msg']}{more}")
+        if first["type"] == "unexpected_positional_argument":
+            count = sum(p.kind in _POSITIONAL for p in self._parameters)
+            return TaskError(
+                f"task {self.task!r} takes {count} positional argument{'s' * (count != 1)}; "
+                f"got another one, {_short(first['input'])}{more}"
+            )
+        head, *rest = first["loc"]
+        if isinstance(head, int) and head < len(self._parameters):
+            head = self._parameters[head].name
+        where = "".join(f"[{part!r}]" for part in rest)
+        got = "" if first["type"].startswith("missing") else f"; got {_short(first['input'])}"
+        return TaskError(
+            f"task {self.task!r}: argument {str(head)!r}{where}: {first['msg']}{got}{more}"
+        )
+
+
+class _Resolver:
+    """Annotations that are strings, one by one, so that one which fails can be named."""
+
+    def __init__(
+        self, task: str, function: Callable[..., Any], namespace: Mapping[str, Any]
+    ) -> None:
+        self._task = task
+        self._globals = getattr(inspect.unwrap(function), "__globals__", {})
+        self._namespace = namespace
+
+    def __call__(self, parameter: inspect.Parameter) -> Any:
+        hint = parameter.annotation
+        if not isinstance(hint, str):
+            return hint
+        try:
+            return eval(hint, self._globals, dict(self._namespace))  # noqa: S307 - as typing does
+        except Exception as error:
+            raise TaskError(
+                f"task {self._task!r}: the annotation {hint!r} of {parameter.name!r} cannot be "
+                f"resolved ({error}); import it where it can be seen at run time"
+            ) from None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,99 @@
+"""The statements that make jobs: the only place where Python writes to a table of the queue.
+
+A job without a unique key is a plain INSERT; one with a key goes through `pgq.enqueue`, which tells
+the job that holds the key. Columns that nobody set are left out, so that the table's defaults hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from pydantic_core import to_json
+
+from pgq.connections import Statement
+
+_CASTS = {
+    "task": "cast(? as text)",
+    "payload": "cast(cast(? as text) as json)",
+    "queue": "cast(? as text)",
+    "priority": "cast(? as integer)",
+    "run_at": "cast(? as timestamptz)",
+    "delay": "clock_timestamp() + cast(? as interval)",
+    "max_attempts": "cast(? as integer)",
+    "timeout": "cast(? as interval)",
+    "backoff_base": "cast(? as interval)",
+    "backoff_max": "cast(? as interval)",
+    "unique_key": "cast(? as text)",
+    "tags": "cast(? as text[])",
+    "headers": "cast(cast(? as text) as json)",
+}
+"""Each column's parameter. JSON travels as text, whatever codec for json the connection has."""
+
+
+def one(task: str, payload: str, columns: Mapping[str, Any], unique_key: str | None) -> Statement:
+    """Makes one job; its row is (id, created)."""
+    values = {"task": task, "payload": payload, **_encoded(columns)}
+    if unique_key is not None:
+        values["unique_key"] = unique_key
+        return Statement(_enqueue(tuple(values)), tuple(values.values()))
+    return Statement(_insert(tuple(values)), tuple(values.values()))
+
+
+def many(task: str, payloads: Iterable[str], columns: Mapping[str, Any]) -> Statement:
+    """Makes a job of each payload; its rows are (id, created), in the order of the payloads."""
+    values = {"task": task, **_encoded(columns)}
+    return Statement(_insert_many(tuple(values)), (*values.values(), list(payloads)))
+
+
+def many_unique(
+    task: str, payloads: Sequence[str], columns: Mapping[str, Any], keys: Sequence[str]
+) -> Statement:
+    """As `many`, each with a unique key; where that is taken, the row has the job that holds it."""
+    common = to_json({"task": task, **columns}).decode()[:-1]
+    jobs = (
+        f'{common},"payload":{payload},"unique_key":{to_json(key).decode()}}}'
+        for payload, key in zip(payloads, keys, strict=True)
+    )
+    return Statement(
+        "select j.id, j.created "
+        "from pgq.enqueue_many(p_jobs => cast(cast(? as text) as json)) as j order by j.n",
+        (f"[{','.join(jobs)}]",),
+    )
+
+
+def _encoded(columns: Mapping[str, Any]) -> dict[str, Any]:
+    if "headers" not in columns:
+        return dict(columns)
+    return {**columns, "headers": to_json(columns["headers"]).decode()}
+
+
+@lru_cache(maxsize=256)
+def _insert(names: tuple[str, ...]) -> str:
+    return (
+        f"insert into pgq.job ({_columns(names)}) values ({', '.join(_CASTS[n] for n in names)}) "
+        "returning id, true"
+    )
+
+
+@lru_cache(maxsize=256)
+def _insert_many(names: tuple[str, ...]) -> str:
+    return (
+        f"insert into pgq.job ({_columns(names)}, payload) "
+        f"select {', '.join(_CASTS[n] for n in names)}, cast(p.payload as json) "
+        "from unnest(cast(? as text[])) with ordinality as p (payload, n) order by p.n "
+        "returning id, true"
+    )
+
+
+@lru_cache(maxsize=256)
+def _enqueue(names: tuple[str, ...]) -> str:
+    arguments = ", ".join(
+        f"p_{n} => {'cast(? as interval)' if n == 'delay' else _CASTS[n]}" for n in names
+    )
+    return f"select e.id, e.created from pgq.enqueue({arguments}) as e"
+
+
+def _columns(names: Iterable[str]) -> str:
+    return ", ".join("run_at" if name == "delay" else name for name in names)

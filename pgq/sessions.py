@@ -1,0 +1,152 @@
+"""The app's own sessions with the database: opened when needed, kept for the next statement."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import anyio
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+
+from pgq import connections, database, errors
+from pgq.connections import Rows, Statement
+
+SIZE = 10
+"""Most sessions that are open at a time, of each kind; further callers wait."""
+
+S = TypeVar("S", psycopg.Connection[TupleRow], psycopg.AsyncConnection[TupleRow])
+L = TypeVar("L")
+
+_CHANGED = ("42883", "XX000")
+"""Function does not exist, cache lookup failed: what a migration beside us looks like."""
+
+
+class Sessions:
+    """Sessions in autocommit with one database.
+
+    They belong to the process, and the asynchronous ones to the event loop, that opened them; after
+    a
+    fork or in another loop there are new ones.
+    """
+
+    def __init__(self, dsn: Callable[[], str]) -> None:
+        self._dsn = dsn
+        self._sync: _Idle[psycopg.Connection[TupleRow], threading.Semaphore] | None = None
+        self._async: _Idle[psycopg.AsyncConnection[TupleRow], anyio.Semaphore] | None = None
+
+    async def fetch(self, statement: Statement) -> Rows:
+        """Run a statement in its own transaction. Raises `Unavailable`."""
+        try:
+            return await self._fetch(statement)
+        except (psycopg.Error, errors.PgqError) as error:
+            if not _is_changed(error):
+                raise
+        return await self._fetch(statement)
+
+    def fetch_sync(self, statement: Statement) -> Rows:
+        """`fetch`, without an event loop."""
+        try:
+            return self._fetch_sync(statement)
+        except (psycopg.Error, errors.PgqError) as error:
+            if not _is_changed(error):
+                raise
+        return self._fetch_sync(statement)
+
+    async def close(self) -> None:
+        """Close the sessions of both kinds; the next statement opens new ones."""
+        self.close_sync()
+        sessions = self._idle()
+        while session := sessions.take():
+            await session.close()
+
+    def close_sync(self) -> None:
+        """Close the sessions that sync verbs opened."""
+        sessions = self._idle_sync()
+        while session := sessions.take():
+            session.close()
+
+    async def _fetch(self, statement: Statement) -> Rows:
+        sessions = self._idle()
+        async with sessions.limit:
+            session = sessions.take_alive() or await database.connect_async(
+                self._dsn(), application_name="pgq client"
+            )
+            try:
+                with database.translated(self._dsn()):
+                    return await connections.fetch(session, statement)
+            finally:
+                if not sessions.give(session):
+                    with anyio.CancelScope(shield=True):
+                        await session.close()
+
+    def _fetch_sync(self, statement: Statement) -> Rows:
+        sessions = self._idle_sync()
+        with sessions.limit:
+            session = sessions.take_alive() or database.connect(
+                self._dsn(), application_name="pgq client"
+            )
+            try:
+                with database.translated(self._dsn()):
+                    return connections.fetch_sync(session, statement)
+            finally:
+                if not sessions.give(session):
+                    session.close()
+
+    def _idle(self) -> _Idle[psycopg.AsyncConnection[TupleRow], anyio.Semaphore]:
+        owner = (os.getpid(), asyncio.get_running_loop())
+        if self._async is None or self._async.owner != owner:
+            self._async = _Idle(owner=owner, limit=anyio.Semaphore(SIZE, fast_acquire=True))
+        return self._async
+
+    def _idle_sync(self) -> _Idle[psycopg.Connection[TupleRow], threading.Semaphore]:
+        if self._sync is None or self._sync.owner != os.getpid():
+            self._sync = _Idle(owner=os.getpid(), limit=threading.Semaphore(SIZE))
+        return self._sync
+
+
+class _Idle(Generic[S, L]):
+    """Sessions that nobody uses, the one that was used last on top."""
+
+    def __init__(self, *, owner: Any, limit: L) -> None:
+        self.owner = owner
+        self.limit = limit
+        self._stack: list[S] = []
+
+    def take(self) -> S | None:
+        """A session, or None when there is none."""
+        try:
+            return self._stack.pop()
+        except IndexError:
+            return None
+
+    def take_alive(self) -> S | None:
+        """A session that the server has not ended meanwhile.
+
+        One that it has ended has something to read. Costs no round trip, and spares the callers an
+        error for each session after a restart or a failover.
+        """
+        while session := self.take():
+            poll = select.poll()
+            poll.register(session.fileno(), select.POLLIN)
+            if not poll.poll(0):
+                return session
+            session.pgconn.finish()
+        return None
+
+    def give(self, session: S) -> bool:
+        """Keep a session for the next caller, unless it is in the midst of something or broken."""
+        if session.info.transaction_status is not TransactionStatus.IDLE:
+            return False
+        self._stack.append(session)
+        return True
+
+
+def _is_changed(error: BaseException) -> bool:
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.sqlstate in _CHANGED
