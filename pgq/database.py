@@ -109,17 +109,18 @@ async def connect_async(dsn: str, **options: Any) -> psycopg.AsyncConnection[Tup
 
 
 @contextmanager
-def translated(dsn: str = "") -> Iterator[None]:
+def translated(dsn: str = "", *, installed: bool = True) -> Iterator[None]:
     """Raise the errors of `pgq.errors` in place of psycopg's.
 
     SQLSTATEs of the queue become their classes, a lost or refused connection `Unavailable`, a missing
-    schema `SchemaMismatch`. Others pass as they are, since they are the caller's to judge.
+    schema `SchemaMismatch`, where one is expected to be `installed`. Others pass as they are, since they are the caller's to judge.
     """
     try:
         yield
     except psycopg.Error as error:
         known = translation(error, dsn)
-        if known is None:
+        foreseen = installed or error.sqlstate not in _MISSING
+        if known is None or not foreseen:
             raise
         raise known from (None if isinstance(known, errors.Unavailable) else error)
 

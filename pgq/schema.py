@@ -1,0 +1,170 @@
+"""The schema's versions, and the migrator: the only part of the program that runs DDL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgq import database
+from pgq.errors import SchemaMismatch
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered file; forward only."""
+
+    version: int
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class MigrationReport:
+    """What a migration did. `warnings` tell what it could not do and what to run for that."""
+
+    before: int
+    after: int
+    applied: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def sql_root() -> Path:
+    """The folder of the SQL: beside this module when installed, else the checkout's."""
+    beside = Path(__file__).parent / "sql"
+    return beside if beside.is_dir() else Path(__file__).parent.parent / "sql"
+
+
+def migrations() -> list[Migration]:
+    """All that this release ships, in order."""
+    files = sorted((sql_root() / "migrations").glob("[0-9]*.sql"))
+    return [Migration(int(file.stem.split("_")[0]), file.stem, file.read_text()) for file in files]
+
+
+def functions() -> list[Path]:
+    """The files of the routines and views, helpers first; each migration applies all of them."""
+    files = (sql_root() / "functions").glob("*.sql")
+    return sorted(files, key=lambda file: (not file.name.startswith("_"), file.name))
+
+
+VERSION: int = migrations()[-1].version
+"""Of the schema that this release ships."""
+
+
+def migrate(conninfo: str) -> MigrationReport:
+    """Bring the schema to this release's version, in one transaction.
+
+    Any number may run at once. Running it again changes nothing but replaces every function. Raises
+    `errors.SchemaMismatch` for a schema `pgq` of somebody else's or of a newer release.
+    """
+    warnings: list[str] = []
+    with (
+        database.translated(conninfo, installed=False),
+        database.connect(
+            conninfo, application_name="pgq migrate", statement_timeout=0, idle_in_transaction_timeout=0
+        ) as session,
+    ):
+        session.add_notice_handler(lambda notice: _collect(notice, warnings))
+        session.execute("set client_min_messages = warning")
+        session.execute("set default_transaction_isolation = 'read committed'")
+        with session.transaction():
+            before, applied = _apply(session)
+    return MigrationReport(before, VERSION, tuple(applied), tuple(warnings))
+
+
+def script() -> str:
+    """What `migrate` does, for psql to run."""
+    return "\n".join(_script())
+
+
+def check(session: psycopg.Connection[Any]) -> int:
+    """The database's version, which may be newer than ours. Raises `errors.SchemaMismatch` if it is
+    older or there is none."""
+    with database.translated():
+        return _judged(session.execute("select pgq.version()").fetchone())
+
+
+async def check_async(session: psycopg.AsyncConnection[Any]) -> int:
+    """`check`, over an asynchronous session."""
+    with database.translated():
+        return _judged(await (await session.execute("select pgq.version()")).fetchone())
+
+
+def _judged(row: Any) -> int:
+    version = int(row[0])
+    if version < VERSION:
+        raise SchemaMismatch(
+            f"the schema is version {version}, older than version {VERSION} of this program",
+            hint="Run `pgq migrate`.",
+        )
+    return version
+
+
+def _apply(session: psycopg.Connection[Any]) -> tuple[int, list[str]]:
+    _run(session, _announcement())
+    for part in ("schema", "roles"):
+        _run(session, _part(part))
+    (before,) = database.fetch_one(session, "select current_setting('pgq.version_before')::integer")
+    pending = [migration for migration in migrations() if migration.version > before]
+    for migration in pending:
+        _run(session, migration.text)
+        _run(session, _record(migration))
+    for file in functions():
+        _replace(session, file)
+    for part in ("leftovers", "grants"):
+        _run(session, _part(part))
+    _run(session, "select pgq.partition()")
+    return before, [migration.name for migration in pending]
+
+
+def _replace(session: psycopg.Connection[Any], file: Path) -> None:
+    try:
+        with session.transaction():
+            _run(session, file.read_text())
+    except psycopg.errors.InvalidFunctionDefinition:
+        # It returns more columns than it did, which cannot be replaced.
+        _run(session, f"drop routine pgq.{file.stem}")
+        _run(session, file.read_text())
+
+
+def _script() -> Iterator[str]:
+    yield "\\set ON_ERROR_STOP on\nbegin isolation level read committed;"
+    yield _announcement()
+    yield from map(_part, ("schema", "roles"))
+    for migration in migrations():
+        yield (
+            f"select current_setting('pgq.version_before')::integer < {migration.version} as pending "
+            "\\gset\n\\if :pending"
+        )
+        yield f"{migration.text}\n{_record(migration)};\n\\endif"
+    yield from (file.read_text() for file in functions())
+    yield from map(_part, ("leftovers", "grants"))
+    yield "select pgq.partition();\ncommit;"
+
+
+def _part(name: str) -> str:
+    return (sql_root() / f"{name}.sql").read_text()
+
+
+def _announcement() -> str:
+    return f"select set_config('pgq.shipped_version', '{VERSION}', true);"
+
+
+def _record(migration: Migration) -> str:
+    return sql.SQL("insert into pgq.migration (version, name) values ({}, {})").format(
+        migration.version, migration.name
+    ).as_string()
+
+
+def _run(session: psycopg.Connection[Any], text: str) -> None:
+    session.execute(text.encode())
+
+
+def _collect(notice: psycopg.errors.Diagnostic, warnings: list[str]) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        parts = (notice.message_primary, notice.message_hint)
+        warnings.append(". ".join(part for part in parts if part))

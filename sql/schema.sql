@@ -1,0 +1,73 @@
+-- First part of a migration, run in its transaction: one at a time, and only into a schema that is ours.
+-- pgq.shipped_version holds the version that the running program brings.
+
+select pg_catalog.pg_advisory_xact_lock(1885827428, 0);
+
+set local lock_timeout = '10s';
+set local check_function_bodies = off;
+
+do $$
+declare
+    v_schema   record;
+    v_version  integer := 0;
+    v_shipped  integer := current_setting('pgq.shipped_version');
+    v_routines text;
+begin
+    select n.oid, pg_get_userbyid(n.nspowner) as owner,
+        pg_has_role(n.nspowner, 'USAGE') as is_ours,
+        exists (
+            select
+            from pg_depend d
+            where d.refclassid = 'pg_namespace'::regclass
+                and d.refobjid = n.oid
+                and d.classid <> 'pg_default_acl'::regclass
+        ) as holds_something
+    into v_schema
+    from pg_namespace n
+    where n.nspname = 'pgq';
+
+    if v_schema.oid is null then
+        begin
+            create schema pgq;
+        exception
+            when insufficient_privilege then
+                raise exception 'role % may not create a schema in this database', current_user
+                    using errcode = 'insufficient_privilege',
+                          hint = format('Have its owner run: create schema pgq authorization %I', current_user);
+        end;
+    else
+        if v_schema.holds_something then
+            begin
+                select coalesce(max(m.version), 0) into v_version from pgq.migration m;
+            exception
+                when undefined_table or undefined_column or wrong_object_type or undefined_function
+                    or datatype_mismatch or insufficient_privilege or cannot_coerce then
+                    v_version := 0;
+            end;
+            if v_version = 0 and (v_schema.is_ours or to_regclass('pgq.migration') is null) then
+                raise exception 'the schema pgq of this database holds objects that are not ours'
+                    using errcode = 'PQ006',
+                          detail = 'Another program, such as Skytools'' PgQ, may have made it.',
+                          hint = 'Use another database, or drop the schema if nothing needs it.';
+            end if;
+        end if;
+        if not v_schema.is_ours then
+            raise exception 'the schema pgq belongs to role %, not to %', v_schema.owner, current_user
+                using errcode = 'insufficient_privilege', hint = 'Migrate as that role.';
+        end if;
+    end if;
+
+    if v_version > v_shipped then
+        raise exception 'the schema is version %, newer than version % of this program', v_version, v_shipped
+            using errcode = 'PQ006', hint = 'Migrate with the newest release that uses this database.';
+    end if;
+
+    -- What leftovers.sql compares with, to find the routines that this migration did not write.
+    select string_agg(format('%s.%s', p.oid, p.xmin), ' ') into v_routines
+    from pg_proc p
+    where p.pronamespace = 'pgq'::regnamespace;
+
+    perform set_config('pgq.version_before', v_version::text, true);
+    perform set_config('pgq.routines_before', coalesce(v_routines, ''), true);
+end
+$$;
