@@ -5,15 +5,17 @@ create or replace function pgq._count(
     p_n       bigint default 1
 )
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
     insert into pgq.tally (queue, metric, label, n)
     select l.queue, p_metric, p_label, p_n
     from pgq.lane l
     where l.lane = p_lane
     order by l.id
-    limit 1
+    limit 1;
+end
 $$;
 comment on function pgq._count is
     'Counts something about one lane''s queue. Metric "transition" has labels "from>to" with the states of job_status, one side empty for jobs that appear or vanish.';

@@ -4,12 +4,14 @@ create or replace function pgq._lane(
     p_suspect   boolean default false
 )
 returns bigint
-language sql
+language plpgsql
 immutable
 parallel safe
 set search_path = ''
 as $$
-    select pg_catalog.hashtextextended(p_queue, p_priority * 2 + p_suspect::integer)
+begin
+    return pg_catalog.hashtextextended(p_queue, p_priority * 2 + p_suspect::integer);
+end
 $$;
 comment on function pgq._lane is
     'Number of a lane. Two producers of a new queue find the same one without waiting for each other; were it to differ between machines, the queue would have two lanes of one priority.';

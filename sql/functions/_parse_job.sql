@@ -1,4 +1,4 @@
-create or replace function pgq._parse_job(p_item json, p_n bigint)
+create or replace function pgq._parse_job(p_item json)
 returns pgq.job
 language plpgsql
 set search_path = ''
@@ -9,14 +9,14 @@ declare
         'backoff_base', 'backoff_max', 'unique_key', 'tags', 'headers'
     ];
     v_job     pgq.job;
-    v_field   text;
     v_delay   interval;
+    v_field   text;
     v_why     text;
 begin
-    if p_item is null or json_typeof(p_item) <> 'object' then
+    if json_typeof(p_item) <> 'object' then
         perform pgq._refuse(
             'PQ005',
-            format('item %s: not a job', p_n),
+            'not a job',
             format('It is %s; expected a JSON object with at least "task".', left(p_item::text, 100))
         );
     end if;
@@ -28,42 +28,51 @@ begin
     if found then
         perform pgq._refuse(
             'PQ005',
-            format('item %s: unknown field %L', p_n, left(v_field, 100)),
-            format('Expected %s.', array_to_string(v_fields, ', '))
+            format('unknown field %L', left(v_field, 100)),
+            format('Expected some of %s.', array_to_string(v_fields, ', '))
         );
     end if;
+    v_job.id := nextval('pgq.job_id_seq');
     v_job.queue := 'default';
     v_job.priority := 5;
     v_job.tags := '{}';
-    foreach v_field in array v_fields loop
-        continue when p_item -> v_field is null;
-        begin
-            if v_field = 'payload' then
-                v_job.payload := p_item -> 'payload';
-            elsif v_field = 'delay' then
-                v_delay := case json_typeof(p_item -> 'delay')
-                    when 'number' then make_interval(secs => (p_item ->> 'delay')::double precision)
-                    else (p_item ->> 'delay')::interval
-                end;
-            else
-                v_job := json_populate_record(v_job, json_build_object(v_field, p_item -> v_field));
-            end if;
-        exception
-            when data_exception then
-                get stacked diagnostics v_why = message_text;
-                perform pgq._refuse(
-                    'PQ005',
-                    format('item %s: bad %s', p_n, v_field),
-                    format('%s is %s: %s.', v_field, left(p_item ->> v_field, 100), v_why),
-                    'Correct the value and enqueue again: nothing of this call was kept.'
-                );
-        end;
-    end loop;
-    v_job.payload := coalesce(v_job.payload, '{}');
+    v_job.created_at := now();
+    v_job := json_populate_record(v_job, p_item);
+    -- A payload of null is a payload.
+    v_job.payload := coalesce(p_item -> 'payload', '{}');
+    v_delay := case json_typeof(p_item -> 'delay')
+        when 'number' then make_interval(secs => (p_item ->> 'delay')::double precision)
+        else (p_item ->> 'delay')::interval
+    end;
     v_job.run_at := pgq._run_at(v_job.run_at, v_delay);
     return v_job;
+exception
+    when data_exception then
+        -- Which field it was.
+        for v_field in select k.field from json_object_keys(p_item) k (field) where k.field <> 'payload' loop
+            begin
+                if v_field <> 'delay' then
+                    perform json_populate_record(
+                        null::pgq.job, json_build_object(v_field, p_item -> v_field)
+                    );
+                elsif json_typeof(p_item -> 'delay') = 'number' then
+                    perform make_interval(secs => (p_item ->> 'delay')::double precision);
+                else
+                    perform (p_item ->> 'delay')::interval;
+                end if;
+            exception
+                when data_exception then
+                    get stacked diagnostics v_why = message_text;
+                    perform pgq._refuse(
+                        'PQ005',
+                        format('bad %s', v_field),
+                        format('%s is %s: %s.', v_field, left((p_item -> v_field)::text, 100), v_why)
+                    );
+            end;
+        end loop;
+        raise;
 end
 $$;
 comment on function pgq._parse_job is
-    'The job that an item of enqueue_many describes, without an id. PQ005 names the item and the field.';
+    'The job, with a new id, that a JSON object of the public columns'' names and delay describes. PQ005 names the field.';
 select pgq._allow('_parse_job');

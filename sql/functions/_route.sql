@@ -74,7 +74,15 @@ begin
                 perform pgq._check_job(v_job);
             end loop;
         end if;
-        perform pgq._enter_lane(v_group.queue, v_group.priority);
+        if not exists (
+            select
+            from pgq.lane l
+            where l.queue = v_group.queue
+                and l.priority = v_group.priority
+                and not l.suspect
+        ) then
+            perform pgq._enter_lane(v_group.queue, v_group.priority);
+        end if;
         insert into pgq.tally (queue, metric, label, n)
         select v_group.queue, 'transition', t.label, t.n
         from (

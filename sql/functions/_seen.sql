@@ -26,18 +26,20 @@ select pgq._allow('_seen');
 
 create or replace function pgq._seen_before(p_stream text, p_lag interval)
 returns bigint
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-    select coalesce((
+begin
+    return coalesce((
         select c.value
         from pgq.cursor c
         where c.stream = p_stream
             and c.at < clock_timestamp() - p_lag
         order by c.id desc
         limit 1
-    ), 0)
+    ), 0);
+end
 $$;
 comment on function pgq._seen_before is 'The last value of a stream''s sequence as it was so long ago, 0 if that is not known.';
 select pgq._allow('_seen_before');

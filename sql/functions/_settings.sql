@@ -10,10 +10,13 @@ returns table (
     keep_dead           interval,
     unknown_task_after  interval
 )
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+#variable_conflict use_column
+begin
+    return query
     select
         q.paused_at,
         coalesce(q.max_attempts, s.max_attempts),
@@ -25,7 +28,8 @@ as $$
         coalesce(q.keep_dead, s.keep_dead),
         coalesce(q.unknown_task_after, s.unknown_task_after)
     from pgq.setting s
-    left join pgq.queue q on q.queue = p_queue
+    left join pgq.queue q on q.queue = p_queue;
+end
 $$;
 comment on function pgq._settings is 'Settings that a queue has, its own or the service''s.';
 select pgq._allow('_settings');

@@ -36,7 +36,6 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_clock    timestamptz := pgq._clock();
     v_expires  timestamptz;
     v_ids      bigint[];
     v_got      bigint[];
@@ -58,13 +57,13 @@ begin
             'Correct the call: nothing was claimed.'
         );
     end if;
-    if p_worker <> 0 and not exists (
-        select from pgq.worker w where w.id = p_worker and w.state <> 'offline' and w.expires_at > v_clock
-    ) or p_worker is null then
+    if p_worker is distinct from 0 and not exists (
+        select from pgq._live_worker w where w.id = p_worker
+    ) then
         perform pgq._refuse_worker(p_worker);
     end if;
     if p_lease is not null or p_worker = 0 then
-        v_expires := v_clock + coalesce(p_lease, (select s.lease from pgq.setting s));
+        v_expires := pgq._clock() + coalesce(p_lease, (select s.lease from pgq.setting s));
     end if;
     -- A repeat waits for the first call to end, then finds what it got.
     perform pg_advisory_xact_lock(1885827428, hashtext(p_token::text));
@@ -82,7 +81,7 @@ begin
         v_ids := '{}';
         <<lanes>>
         for v_lane in
-            select l.lane, l.suspect, q.n
+            select l.lane, l.suspect, q.queue, q.n
             from unnest(p_queues) with ordinality q (queue, n)
             cross join lateral (
                 select distinct l.priority, l.suspect, l.lane
@@ -91,7 +90,7 @@ begin
                     and (p_suspects is null or l.suspect = p_suspects)
             ) l
             where p_limits[q.n] > 0
-                and not pgq._is_paused(q.queue)
+                and not exists (select from pgq._paused_queue p where p.queue = q.queue)
             -- A suspect comes alone, so it is looked for before anything else is taken.
             order by l.suspect desc, q.n, l.priority, l.lane
         loop
@@ -134,6 +133,12 @@ begin
                 from taken t
                 order by t.seq
                 returning job_id, seq
+            ),
+            counted as (
+                insert into pgq.tally (queue, metric, label, n)
+                select v_lane.queue, 'transition', 'ready>running', count(*)
+                from taken t
+                having count(*) > 0
             )
             select array_agg(l.job_id order by l.seq) into v_got from leased l;
             if v_got is not null then
@@ -141,7 +146,6 @@ begin
                 v_taken := v_taken + cardinality(v_got);
                 v_lanes := v_lanes || v_lane.lane;
                 p_limits[v_lane.n] := p_limits[v_lane.n] - cardinality(v_got);
-                perform pgq._count(v_lane.lane, 'transition', 'ready>running', cardinality(v_got));
                 exit lanes when v_lane.suspect;
             end if;
         end loop;

@@ -108,7 +108,7 @@ begin
                 order by r.seq
                 limit 1
             ) r
-            where not pgq._is_paused(q.queue)
+            where not exists (select from pgq._paused_queue p where p.queue = q.queue)
         );
 end
 $$;

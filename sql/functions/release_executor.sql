@@ -52,13 +52,15 @@ select pgq._allow('release_executor', 'pgq_worker');
 
 create or replace function pgq._lease_floor()
 returns bigint
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-    select coalesce((
+begin
+    return coalesce((
         select c.value from pgq.cursor c where c.stream = 'lease' order by c.id desc limit 1
-    ), 0)
+    ), 0);
+end
 $$;
 comment on function pgq._lease_floor is
     'Leases with a lower seq that are still alive stand in long_lease, but for stragglers''.';

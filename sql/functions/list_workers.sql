@@ -1,0 +1,33 @@
+create or replace function pgq.list_workers()
+returns table (
+    id            bigint,
+    name          text,
+    state         text,
+    queues        text[],
+    slots         integer,
+    busy          integer,
+    started_at    timestamptz,
+    heartbeat_at  timestamptz,
+    info          json
+)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select
+        w.id,
+        w.name,
+        case when pgq._is_live(w) then w.state else 'offline' end,
+        w.queues,
+        w.slots,
+        w.busy,
+        w.started_at,
+        w.heartbeat_at,
+        w.info
+    from pgq.worker w
+    order by w.id
+$$;
+comment on function pgq.list_workers is
+    'Workers, and those that went lately (offline). busy is what they said at their last heartbeat.';
+select pgq._allow('list_workers', 'pgq_viewer', 'pgq_operator');
