@@ -13,8 +13,9 @@ begin
                     'referencing new table as new_rows for each statement execute function pgq._route()'),
                 ('ready', 'hold_gate', 'before insert on pgq.ready '
                     'for each statement execute function pgq._hold_gate()'),
-                ('ready', 'ring', 'after insert on pgq.ready '
-                    'referencing new table as new_rows for each statement execute function pgq._ring()'),
+                ('tally', 'ring', 'after insert on pgq.tally for each row '
+                    'when (new.metric = ''transition'' and new.label like ''%>ready'') '
+                    'execute function pgq._ring()'),
                 ('ready', 'forbid_truncate', 'before truncate on pgq.ready '
                     'for each statement execute function pgq._forbid_truncate()'),
                 ('lease', 'hold_gate', 'before insert on pgq.lease '

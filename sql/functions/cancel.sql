@@ -15,9 +15,24 @@ declare
     v_state    text;
     v_worker   bigint;
     v_token    uuid;
+    v_lease    pgq.lease;
 begin
     if p_token is not null then
-        perform pgq._cancel_held(p_id, p_token, p_reason);
+        delete from pgq.lease l
+        where l.job_id = p_id
+            and l.token = p_token
+        returning l.* into v_lease;
+        if found then
+            perform pgq._cancel_lease(v_lease, p_reason);
+        elsif not exists (
+            select
+            from pgq.finished f
+            where f.job_id = p_id
+                and f.token = p_token
+                and f.outcome = 'cancelled'
+        ) then
+            perform pgq._refuse_lease(p_id, 'cancel');
+        end if;
         return 'cancelled';
     end if;
     -- A job that moves meanwhile is found where it went, so each place is looked at twice.

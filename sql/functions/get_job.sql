@@ -83,4 +83,4 @@ end
 $$;
 comment on function pgq.get_job is
     'All about a job but its payload. reason, error_class and message tell why it is dead, or how its last bad attempt ended. PQ002: no such job.';
-select pgq._allow('get_job', 'pgq_worker', 'pgq_viewer', 'pgq_operator');
+select pgq._allow('get_job', 'pgq_worker', 'pgq_viewer');

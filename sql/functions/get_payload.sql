@@ -19,4 +19,4 @@ end
 $$;
 comment on function pgq.get_payload is
     'What a job was given and, when it has succeeded, what it returned. PQ002: no such job.';
-select pgq._allow('get_payload', 'pgq_worker', 'pgq_operator', 'pgq_admin');
+select pgq._allow('get_payload', 'pgq_worker', 'pgq_operator');

@@ -31,16 +31,9 @@ where num_nonnulls(l.job_id, r.job_id, d.job_id, f.job_id, x.job_id) > 0;
 comment on view pgq.job_status is
     'Every job with its state, without payload, headers and result. Made for look-ups by id; use pgq.list_jobs to find jobs by anything else.';
 do $$
-declare
-    v_role text;
 begin
-    revoke all on pgq.job_status from public;
-    for v_role in
-        select r.rolname
-        from pg_catalog.pg_roles r
-        where r.rolname in ('pgq_viewer', 'pgq_operator')
-    loop
-        execute format('grant select on pgq.job_status to %I', v_role);
-    end loop;
+    if exists (select from pg_catalog.pg_roles r where r.rolname = 'pgq_viewer') then
+        grant select on pgq.job_status to pgq_viewer;
+    end if;
 end
 $$;

@@ -50,4 +50,4 @@ end
 $$;
 comment on function pgq.list_attempts is
     'Attempts of a job that did not end well, the last p_limit of them, oldest first.';
-select pgq._allow('list_attempts', 'pgq_viewer', 'pgq_operator');
+select pgq._allow('list_attempts', 'pgq_viewer');

@@ -54,4 +54,4 @@ end
 $$;
 comment on function pgq.list_dead is
     'Dead letters, the newest jobs first; p_before goes on below an id. By queue or task it looks among the newest 100,000.';
-select pgq._allow('list_dead', 'pgq_viewer', 'pgq_operator');
+select pgq._allow('list_dead', 'pgq_viewer');

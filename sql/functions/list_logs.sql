@@ -30,4 +30,4 @@ end
 $$;
 comment on function pgq.list_logs is
     'Lines of a job''s log after number p_after, in their order; to follow it, ask again after the last number.';
-select pgq._allow('list_logs', 'pgq_viewer', 'pgq_operator');
+select pgq._allow('list_logs', 'pgq_viewer');

@@ -52,9 +52,8 @@ as $$
         coalesce(max(d.entered) filter (where d.state = 'cancelled'), 0),
         (
             select count(*)::integer
-            from pgq.worker w
-            where pgq._is_live(w)
-                and k.queue = any (w.queues)
+            from pgq._live_worker w
+            where k.queue = any (w.queues)
         ),
         s.max_attempts,
         s.timeout
@@ -66,4 +65,4 @@ as $$
 $$;
 comment on function pgq.list_queues is
     'Queues that ever had a job or have settings. Depths come from what was counted, never from counting jobs; succeeded and cancelled are totals since the installation; workers are the live ones that take the queue.';
-select pgq._allow('list_queues', 'pgq_viewer', 'pgq_operator');
+select pgq._allow('list_queues', 'pgq_viewer');

@@ -18,7 +18,7 @@ as $$
     select
         w.id,
         w.name,
-        case when pgq._is_live(w) then w.state else 'offline' end,
+        case when v.id is not null then w.state else 'offline' end,
         w.queues,
         w.slots,
         w.busy,
@@ -26,8 +26,9 @@ as $$
         w.heartbeat_at,
         w.info
     from pgq.worker w
+    left join pgq._live_worker v on v.id = w.id
     order by w.id
 $$;
 comment on function pgq.list_workers is
     'Workers, and those that went lately (offline). busy is what they said at their last heartbeat.';
-select pgq._allow('list_workers', 'pgq_viewer', 'pgq_operator');
+select pgq._allow('list_workers', 'pgq_viewer');

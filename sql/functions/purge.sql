@@ -41,10 +41,8 @@ begin
     from pgq.job j
     where j.id = any (v_ids)
     group by j.queue;
-    delete from pgq.log g where g.job_id = any (v_ids);
-    delete from pgq.attempt a where a.job_id = any (v_ids);
-    delete from pgq.job j where j.id = any (v_ids);
     delete from pgq.dead d where d.job_id = any (v_ids);
+    perform pgq._erase(v_ids);
     return cardinality(v_ids);
 end
 $$;

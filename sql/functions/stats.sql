@@ -23,4 +23,4 @@ as $$
 $$;
 comment on function pgq.stats is
     'What was counted since the schema was installed. It never counts jobs: what stands where is the difference of "transition" labels, those that end in ">state" less those that begin with "state>".';
-select pgq._allow('stats', 'pgq_viewer', 'pgq_operator');
+select pgq._allow('stats', 'pgq_viewer');

@@ -8,6 +8,4 @@ as $$
     select max(m.version) from pgq.migration m
 $$;
 comment on function pgq.version is 'Version of the schema: the number of its last migration.';
-select pgq._allow(
-    'version', 'pgq_enqueuer', 'pgq_worker', 'pgq_viewer', 'pgq_operator', 'pgq_admin'
-);
+select pgq._allow('version', 'pgq_enqueuer', 'pgq_worker', 'pgq_viewer');
