@@ -1,0 +1,166 @@
+"""Starts claimed jobs as there is room, and says how many more to claim."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from pgq_worker.execution import Execution
+from pgq_worker.jobs import ClaimedJob, Row, Stop
+from pgq_worker.lines import Lines
+from pgq_worker.outcomes import Released
+from pgq_worker.reports import Reports
+from pgq_worker.slots import Slots
+
+PREFETCH = 1000
+"""Most jobs that are claimed ahead."""
+AHEAD = 0.1
+"""Seconds of work that are claimed ahead, at the rate of late."""
+PATIENCE = 2.0
+"""Seconds after which a job that was claimed ahead, and finds no room, is given back."""
+_WINDOW = 0.1
+
+
+class Dispatcher:
+    """Jobs in hand that wait or run. Each runs in a task of its own."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        reports: Reports,
+        lines: Lines,
+        slots: Slots,
+        *,
+        limits: Mapping[str, int],
+        concurrency: int,
+        ahead: bool,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._execution = execution
+        self._reports = reports
+        self._lines = lines
+        self._slots = slots
+        self._limits = limits
+        self._concurrency = concurrency
+        self._ahead = ahead
+        self._group = group
+        self._waiting: dict[str, deque[ClaimedJob]] = {queue: deque() for queue in limits}
+        self._order = deque(limits)
+        self._waiting_count = 0
+        self._running_in = dict.fromkeys(limits, 0)
+        self.running: dict[int, ClaimedJob] = {}
+        """By slot."""
+        self.has_room = asyncio.Event()
+        self.is_idle = asyncio.Event()
+        self.is_idle.set()
+        self._prefetch = 0
+        self._ended = 0
+        self._window_at = time.monotonic()
+        reports.on_stored = self._look_for_room
+
+    # Room
+
+    @property
+    def free(self) -> int:
+        """Jobs that could start at once."""
+        return max(self._concurrency - len(self.running) - self._waiting_count, 0)
+
+    def room(self) -> int:
+        """Jobs to claim now; 0 as long as it is not worth a call."""
+        held = len(self.running) + self._waiting_count
+        room = min(self._concurrency + self._prefetch - held, self._slots.free_count)
+        return room if room >= max(1, self._prefetch // 2) or (self.free and room > 0) else 0
+
+    def room_in(self, queue: str, room: int) -> int:
+        """Jobs to claim now of one queue, where there is room for `room` in all."""
+        held = self._running_in[queue] + len(self._waiting[queue])
+        return max(min(self._limits[queue] + self._prefetch - held, room), 0)
+
+    def _look_for_room(self) -> None:
+        if not self.has_room.is_set() and self.room():
+            self.has_room.set()
+
+    def _measure(self, now: float) -> None:
+        self._ended += 1
+        passed = now - self._window_at
+        if passed >= _WINDOW:
+            rate = self._ended / passed
+            self._ended, self._window_at = 0, now
+            self._prefetch = min(int(rate * AHEAD), PREFETCH) if self._ahead else 0
+
+    # Jobs
+
+    def accept(self, rows: Iterable[Row], token: UUID) -> None:
+        """Take what a claim returned."""
+        text, raw, now = str(token), token.bytes, time.monotonic()
+        take, waiting = self._slots.take, self._waiting
+        for row in rows:
+            job = ClaimedJob(row, text, slot=take(row[0], raw, row[6]), claimed_at=now)
+            waiting[job.queue].append(job)
+            self._waiting_count += 1
+        self.is_idle.clear()
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._waiting_count and len(self.running) < self._concurrency:
+            for queue in self._order:
+                if self._waiting[queue] and self._running_in[queue] < self._limits[queue]:
+                    job = self._waiting[queue].popleft()
+                    break
+            else:
+                return
+            if len(self._order) > 1:
+                self._order.rotate(-1)
+            self._waiting_count -= 1
+            self._running_in[job.queue] += 1
+            self.running[job.slot] = job
+            self._group.create_task(self._run(job))
+
+    async def _run(self, job: ClaimedJob) -> None:
+        outcome = await self._execution.run(job)
+        if job.lines:
+            await self._lines.stored(job)
+        self._running_in[job.queue] -= 1
+        del self.running[job.slot]
+        self._measure(job.begun_at + job.ran)
+        self._reports.put(job, outcome)
+        if self._waiting_count:
+            self._fill()
+            if self._waiting_count <= self._prefetch // 2:
+                self._look_for_room()
+        else:
+            self._look_for_room()
+            if not self.running:
+                self.is_idle.set()
+                self._reports.hurry()
+
+    def stop(self, job_id: int, token: str, reason: Stop) -> None:
+        """Stop one job, whether it waits or runs."""
+        for job in self.running.values():
+            if job.id == job_id and job.token == token:
+                job.stop(reason)
+        for jobs in self._waiting.values():
+            for job in jobs:
+                if job.id == job_id and job.token == token:
+                    job.stop(reason)
+
+    def stop_running(self, reason: Stop) -> None:
+        """Stop all handlers that run."""
+        for job in list(self.running.values()):
+            job.stop(reason)
+
+    def give_back(self, *, waited: float = 0.0) -> None:
+        """Give back the jobs that have waited for room for so many seconds, and claim none ahead until
+        jobs end quickly again."""
+        since = time.monotonic() - waited
+        for jobs in self._waiting.values():
+            while jobs and jobs[0].claimed_at <= since:
+                self._waiting_count -= 1
+                self._prefetch = 0
+                self._reports.put(jobs.popleft(), Released(begun=False))
+        if not self.running and not self._waiting_count:
+            self.is_idle.set()
+        self._look_for_room()

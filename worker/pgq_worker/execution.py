@@ -1,0 +1,217 @@
+"""Runs the handler of one job. Knows no database: what it came to is the caller's to store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+from pgq import App, Cancel, Retry, Snooze
+from pgq.answers import Answer
+from pgq.errors import TaskError
+from pgq.task import CATCH_ALL, Task
+from pydantic_core import PydanticSerializationError, to_json
+
+from pgq_worker import logs
+from pgq_worker.jobs import ClaimedJob, JobContext
+from pgq_worker.lines import Lines
+from pgq_worker.outcomes import (
+    DECLINED,
+    LOST,
+    NOTHING,
+    Cancelled,
+    Failed,
+    Outcome,
+    Released,
+    Snoozed,
+    Succeeded,
+)
+from pgq_worker.slots import Slots
+
+MESSAGE_LENGTH = 10_000
+"""Characters of an error's message that are kept."""
+TRACEBACK_LENGTH = 100_000
+"""Characters of its traceback."""
+
+log = logs.get("execution")
+
+_Route = tuple[Task[..., ..., Any], Callable[..., Any], bool, bool]
+
+
+class Execution:
+    """Runs jobs of an app: async handlers in the event loop, sync ones in at most `threads` threads."""
+
+    def __init__(self, app: App, *, slots: Slots, lines: Lines, threads: int) -> None:
+        self._app = app
+        self._slots = slots
+        self._lines = lines
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._routes: dict[str, _Route] = {}
+
+    async def run(self, job: ClaimedJob) -> Outcome:
+        """Run the handler of a job to its end. Raises nothing but the cancellation of this call."""
+        try:
+            route = self._routes.get(job.task) or self._route(job.task)
+            if route is None:
+                return DECLINED
+            task, function, is_async, takes_context = route
+            args, kwargs = task.bind_json(job.payload)
+            if takes_context:
+                args = (JobContext(job, self._lines), *args)
+        except Exception as error:
+            return unreadable(error)
+        if job.stop_reason is not None:
+            return stopped(job, begun=False)
+        logs.current_job.set(job)
+        job.begun_at = time.monotonic()
+        self._slots.begin(job.slot, job.begun_at)
+        try:
+            if is_async:
+                with anyio.CancelScope() as job.scope:
+                    value = await function(*args, **kwargs)
+                if job.scope.cancelled_caught:
+                    return stopped(job)
+            else:
+                value = await self._in_thread(function, args, kwargs)
+        except BaseException as error:
+            if _is_ours(error):
+                raise
+            return self._raised(job, task, error)
+        finally:
+            job.ran = time.monotonic() - job.begun_at
+            job.scope = None
+            self._slots.end(job.slot)
+        return NOTHING if value is None else returned(value)
+
+    def _route(self, name: str) -> _Route | None:
+        task = self._app.find(name)
+        if task is None or (task.name == CATCH_ALL and name.startswith("pgq.")):
+            return None
+        function = task.function
+        route = (task, function, inspect.iscoroutinefunction(function), task.takes_context)
+        if len(self._routes) < 10_000:
+            self._routes[name] = route
+        return route
+
+    async def _in_thread(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="pgq-handler")
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, lambda: context.run(_call, function, args, kwargs))
+
+    def _raised(self, job: ClaimedJob, task: Task[..., ..., Any], error: BaseException) -> Outcome:
+        if job.stop_reason is not None:
+            return stopped(job)
+        if isinstance(error, Answer):
+            return answered(error)
+        failed = described(error, permanent=task.is_permanent(error))
+        log.warning("failed: %s: %s", failed.error_class, error, extra=logs.about(job))
+        return failed
+
+
+class _Ended(Exception):
+    """A StopIteration of a handler's, which no future can carry."""
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as error:
+        raise _Ended("the handler raised StopIteration") from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether it is this process that ends, and not the handler that failed."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def returned(value: Any) -> Outcome:
+    """What a handler's return value means."""
+    if isinstance(value, Answer):
+        return answered(value)
+    try:
+        return Succeeded(to_json(value, inf_nan_mode="null").decode())
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        return Failed(_name_of(error), f"the result cannot be written as JSON: {error}", permanent=True)
+
+
+def answered(answer: Answer) -> Outcome:
+    """What a handler's answer means."""
+    match answer:
+        case Snooze():
+            return Snoozed(answer.delay)
+        case Cancel():
+            return Cancelled(answer.reason)
+        case Retry():
+            return Failed("Retry", str(answer), retry_in=answer.after)
+        case _:
+            return described(answer)
+
+
+def stopped(job: ClaimedJob, *, begun: bool = True) -> Outcome:
+    """What it means that a handler was told to stop, and did."""
+    match job.stop_reason:
+        case "timeout":
+            return timed_out(job.timeout)
+        case "cancel":
+            return Cancelled()
+        case "lost":
+            return LOST
+        case _:
+            return Released(begun)
+
+
+def timed_out(timeout: float) -> Failed:
+    """The handler took longer than it may."""
+    return Failed("Timeout", f"the handler ran for longer than {timeout:g} s", reason="timeout")
+
+
+def unreadable(error: Exception) -> Failed:
+    """A payload that this task cannot take; trying again would not help."""
+    if isinstance(error, TaskError):
+        return Failed("TaskError", _cut(str(error), MESSAGE_LENGTH), permanent=True)
+    failed = described(error, permanent=True)
+    return Failed(failed.error_class, f"the payload cannot be read: {failed.message}", failed.traceback, True)
+
+
+def described(error: BaseException, *, permanent: bool = False) -> Failed:
+    """An error as it is stored: without the frames of the worker's own, and not too long."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
+        frames = frames.tb_next
+    try:
+        message = str(error)
+        lines = traceback.format_exception(type(error), error, frames)
+    except Exception as failure:
+        message, lines = f"(its text cannot be made: {type(failure).__name__})", []
+    return Failed(
+        _name_of(error),
+        _cut(message, MESSAGE_LENGTH),
+        _cut("".join(lines), TRACEBACK_LENGTH) or None,
+        permanent,
+    )
+
+
+def _name_of(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _cut(text: str, length: int) -> str:
+    """Both ends of a text: of a traceback the end says most."""
+    if len(text) <= length:
+        return text
+    mark = f"\n… {len(text) - length} characters left out …\n"
+    head = length // 4
+    return text[:head] + mark + text[len(text) - (length - head - len(mark)) :]

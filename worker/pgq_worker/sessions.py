@@ -1,0 +1,133 @@
+"""A session with the database that outlives the database's restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from pgq import database
+from pgq.errors import SchemaMismatch, Unavailable
+from pgq_worker import logs
+
+log = logs.get("database")
+
+_AGAIN = ("57014", "55P03", "40001", "40P01", "0A000")
+"""Statement and lock timeouts, deadlocks, and a prepared plan whose function was replaced."""
+_SHORTEST, _LONGEST = 0.1, 5.0
+
+
+class Session:
+    """One connection in autocommit, opened when first needed and again after it was lost.
+
+    A call that takes longer than its timeout loses its socket rather than being cancelled, since
+    cancelling waits for an answer that a dead network never gives.
+    """
+
+    def __init__(self, dsn: str, *, name: str, prepare: bool) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._prepare = prepare
+        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+        self._lock = asyncio.Lock()
+        self._failing = False
+
+    async def fetch(
+        self, query: LiteralString, values: Sequence[Any] = (), *, timeout: float = 30.0  # noqa: ASYNC109
+    ) -> list[TupleRow]:
+        """Run a statement. Raises `Unavailable` when the database did not answer in time."""
+        async with self._lock:
+            try:
+                return await self._once(query, values, timeout)
+            except (SchemaMismatch, psycopg.errors.InternalError_, psycopg.errors.FeatureNotSupported) as error:
+                # Beside a migration: the function was replaced. A new session has no plan of the old.
+                await self._drop()
+                if not _is_replaced(error):
+                    raise
+            return await self._once(query, values, timeout)
+
+    async def insist(
+        self, query: LiteralString, values: Sequence[Any] = (), *, timeout: float = 30.0  # noqa: ASYNC109
+    ) -> list[TupleRow]:
+        """`fetch`, over and over while the database is away: for statements that may be repeated."""
+        delay = _SHORTEST
+        while True:
+            try:
+                rows = await self.fetch(query, values, timeout=timeout)
+            except Unavailable as error:
+                self._note(error)
+            except psycopg.Error as error:
+                if error.sqlstate not in _AGAIN:
+                    raise
+                self._note(error)
+            else:
+                self._recovered()
+                return rows
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
+            delay = min(2 * delay, _LONGEST)
+
+    def sever(self) -> None:
+        """Shut the socket: what waits for an answer on it fails at once."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            return
+        try:
+            with socket.socket(fileno=os.dup(connection.fileno())) as end:
+                end.shutdown(socket.SHUT_RDWR)
+        except (OSError, psycopg.Error):
+            return
+
+    async def close(self) -> None:
+        await self._drop()
+
+    async def _once(self, query: LiteralString, values: Sequence[Any], seconds: float) -> list[TupleRow]:
+        connection = self._connection or await self._open(seconds)
+        timer = asyncio.get_running_loop().call_later(seconds, self.sever)
+        try:
+            with database.translated(self._dsn):
+                cursor = await connection.execute(query, values or None, binary=True)
+                return await cursor.fetchall() if cursor.description else []
+        finally:
+            timer.cancel()
+            if connection.closed:
+                self._connection = None
+
+    async def _open(self, seconds: float) -> psycopg.AsyncConnection[TupleRow]:
+        try:
+            async with asyncio.timeout(max(seconds, 2.0)):
+                connection = await database.connect_async(self._dsn, application_name=self._name)
+        except TimeoutError:
+            raise Unavailable("the database does not answer") from None
+        connection.prepare_threshold = 0 if self._prepare else None
+        self._connection = connection
+        return connection
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    def _note(self, error: Exception) -> None:
+        if not self._failing:
+            log.warning("%s: %s; trying again", self._name, error)
+        self._failing = True
+
+    def _recovered(self) -> None:
+        if self._failing:
+            log.info("%s: the database answers again", self._name)
+        self._failing = False
+
+
+def _is_replaced(error: Exception) -> bool:
+    text = str(error)
+    return (
+        isinstance(error, psycopg.errors.FeatureNotSupported)
+        or "does not exist" in text
+        or "cache lookup failed" in text
+    )
