@@ -43,7 +43,9 @@ def parse(dsn: str) -> dict[str, Any]:
     except psycopg.ProgrammingError:
         values = {"port": "malformed"}
     ports = str(values.get("port") or "0").split(",")
-    if "@" in str(values.get("host") or "") or not all(port.isdigit() or not port for port in ports):
+    if "@" in str(values.get("host") or "") or not all(
+        port.isdigit() or not port for port in ports
+    ):
         raise errors.ConfigError(
             "the database's connection string is malformed; expected "
             "postgresql://user:password@host:port/database, with special characters of the password "

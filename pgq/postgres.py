@@ -134,7 +134,10 @@ class Postgres:
                 f"the data folder cannot be made: {error}; set PGQ_DATA_DIR to one that can, or "
                 "DATABASE_URL to a server that runs"
             ) from None
-        if self._user and binaries.run(["sh", "-c", 'cd "$0"', self.folder], user=self._user).returncode:
+        if (
+            self._user
+            and binaries.run(["sh", "-c", 'cd "$0"', self.folder], user=self._user).returncode
+        ):
             raise Unavailable(
                 f"{self.folder} cannot be reached by user {self._user.pw_name}, as whom Postgres runs "
                 "for root: set PGQ_DATA_DIR to a folder that others may enter"
@@ -207,11 +210,17 @@ class Postgres:
         socket = self._socket_folder()
         self._make_private(socket)
         quoted = str(socket).replace('"', '""')
-        settings = {"listen_addresses": "", "unix_socket_directories": f'"{quoted}"', "port": "5432"}
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": f'"{quoted}"',
+            "port": "5432",
+        }
         if not self._durable:
             settings |= {"fsync": "off", "full_page_writes": "off"}
         settings |= self._settings
-        options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
+        options = " ".join(
+            f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items()
+        )
         self._control(programs, "start", "-l", str(self.log), "-o", options)
         if not self._is_up():
             raise Unavailable(f"Postgres started but takes no connection; see {self.log}")
@@ -290,7 +299,9 @@ class Postgres:
         return Path(tempfile.gettempdir()) / f"pgq-{digest}"
 
     def _dsn(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={quote(str(self._socket_folder()), safe='')}"
+        return (
+            f"postgresql://postgres@/{database}?host={quote(str(self._socket_folder()), safe='')}"
+        )
 
 
 def _is_postgres(pid: int) -> bool:
@@ -303,7 +314,10 @@ def _is_postgres(pid: int) -> bool:
         command, _, rest = rest.rpartition(")")
         return "postgres" in command and not rest.strip().startswith("Z")
     listed = subprocess.run(
-        ["/bin/ps", "-o", "stat=,comm=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["/bin/ps", "-o", "stat=,comm=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     state, _, command = listed.stdout.strip().partition(" ")
     return "postgres" in command and not state.startswith("Z")

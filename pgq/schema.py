@@ -65,7 +65,10 @@ def migrate(conninfo: str) -> MigrationReport:
     with (
         database.translated(conninfo, installed=False),
         database.connect(
-            conninfo, application_name="pgq migrate", statement_timeout=0, idle_in_transaction_timeout=0
+            conninfo,
+            application_name="pgq migrate",
+            statement_timeout=0,
+            idle_in_transaction_timeout=0,
         ) as session,
     ):
         session.add_notice_handler(lambda notice: _collect(notice, warnings))
@@ -155,9 +158,11 @@ def _announcement() -> str:
 
 
 def _record(migration: Migration) -> str:
-    return sql.SQL("insert into pgq.migration (version, name) values ({}, {})").format(
-        migration.version, migration.name
-    ).as_string()
+    return (
+        sql.SQL("insert into pgq.migration (version, name) values ({}, {})")
+        .format(migration.version, migration.name)
+        .as_string()
+    )
 
 
 def _run(session: psycopg.Connection[Any], text: str) -> None:
