@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, PydanticSerializationError, to_json
 
 from pgq.context import Context
@@ -42,6 +42,9 @@ class Arguments:
             raise TaskError(
                 "the task '*' takes any payload: give its function a context, one argument, or both"
             )
+        self._names = [
+            p.name for p in self._parameters if p.kind in (*_POSITIONAL, p.VAR_POSITIONAL)
+        ]
         self._named = all(p.kind in (*_PLAIN, p.VAR_KEYWORD) for p in self._parameters)
         self._adapter: TypeAdapter[Bound] | None = None
         self._serializers: dict[str, TypeAdapter[Any]] = {}
@@ -74,27 +77,24 @@ class Arguments:
             bound = (self._adapter or self._prepare()).validate_python(ArgsKwargs(args, kwargs))
         except ValidationError as error:
             raise self._explained(error) from None
-        if self.whole:
-            return "".join(self._json(p.name, bound[0][0]) for p in self._parameters) or "{}"
         if not self._named:
             if kwargs:
                 raise TaskError(
                     f"task {self.task!r}: its function has parameters without a name, so all its "
                     f"arguments must be positional; {', '.join(kwargs)} came by name"
                 )
-            names = [p.name for p in self._parameters if p.kind in _POSITIONAL]
-            names += [self._parameters[len(names)].name] * (len(args) - len(names))
-            items = zip(names, bound[0][: len(args)], strict=False)
-            return f"[{','.join(self._json(name, value) for name, value in items)}]"
-        values = dict(zip((p.name for p in self._parameters), bound[0], strict=False)) | bound[1]
-        given = [*(p.name for p in self._parameters[: len(args)]), *kwargs]
-        pairs = (f"{to_json(name).decode()}:{self._json(name, values[name])}" for name in given)
+            last = len(self._names) - 1
+            items = [self._json(self._names[min(n, last)], bound[0][n]) for n in range(len(args))]
+            return f"[{','.join(items)}]"
+        values = {**dict(zip(self._names, bound[0], strict=False)), **bound[1]}
+        pairs = [
+            f"{to_json(name).decode()}:{self._json(name, values[name])}"
+            for name in (*self._names[: len(args)], *kwargs)
+        ]
         return f"{{{','.join(pairs)}}}"
 
     def call(self, item: Any) -> Bound:
         """One element of `enqueue_many` as arguments, by the rule of payloads."""
-        if self.whole:
-            return (item,), {}
         if isinstance(item, Mapping):
             return (), dict(item)
         return (tuple(item), {}) if isinstance(item, list | tuple) else ((item,), {})
@@ -122,7 +122,7 @@ class Arguments:
             [p.replace(annotation=hints[p.name]) for p in self._parameters]
         )
         try:
-            self._serializers = {n: TypeAdapter(h) for n, h in capture.__annotations__.items()}
+            self._serializers = {n: _serializer(h) for n, h in capture.__annotations__.items()}
             self._adapter = TypeAdapter(cast(Any, capture))
         except Exception as error:
             raise TaskError(
@@ -134,7 +134,7 @@ class Arguments:
         try:
             if serializer := self._serializers.get(name):
                 return serializer.dump_json(value).decode()
-            return to_json(value).decode()
+            return to_json(value, inf_nan_mode="strings").decode()
         except (PydanticSerializationError, ValueError) as error:
             raise TaskError(
                 f"task {self.task!r}: argument {name!r} cannot be written as JSON: {error}"
@@ -182,6 +182,14 @@ class _Resolver:
                 f"task {self._task!r}: the annotation {hint!r} of {parameter.name!r} cannot be "
                 f"resolved ({error}); import it where it can be seen at run time"
             ) from None
+
+
+def _serializer(hint: Any) -> TypeAdapter[Any]:
+    """Writes NaN and infinities as strings, which read back as such; JSON has no other way."""
+    try:
+        return TypeAdapter(hint, config=ConfigDict(ser_json_inf_nan="strings"))
+    except PydanticUserError:
+        return TypeAdapter(hint)  # a model, whose own configuration says
 
 
 def _short(value: Any) -> str:

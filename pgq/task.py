@@ -134,8 +134,8 @@ class Task(Generic[C, P, R]):
         self._columns = options.columns()
 
     def _one(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Statement:
-        payload = self._arguments.dump(args, kwargs)
-        return producer.one(self._concrete(), payload, self._columns, self._key(args, kwargs))
+        name, payload = self._concrete(), self._arguments.dump(args, kwargs)
+        return producer.one(name, payload, self._columns, self._key(args, kwargs))
 
     def statement(self, payload: str) -> Statement:
         """Makes a job of a payload as it is, when the function takes it."""

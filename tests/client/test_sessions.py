@@ -1,0 +1,151 @@
+"""The app's own sessions: when they open, what they survive, what they tell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from pgq import App, ConfigError, SchemaMismatch, Unavailable, sessions
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+OURS = "application_name = 'pgq client'"
+
+
+def end_sessions(rows: Rows) -> int:
+    """End the app's sessions on the server and wait until they are gone."""
+    return len(rows(f"select pg_terminate_backend(pid, 10000) from pg_stat_activity where {OURS}"))
+
+
+@pytest.mark.anyio
+async def test_a_session_is_kept_for_the_next_statement(app: App, rows: Rows) -> None:
+    for _ in range(3):
+        await app.enqueue("mail")
+    assert rows(f"select count(*) from pg_stat_activity where {OURS}") == [(1,)]
+
+
+@pytest.mark.anyio
+async def test_a_session_that_the_server_ended_is_replaced_unnoticed(app: App, rows: Rows) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(app.enqueue, "mail")
+    assert end_sessions(rows) > 1
+    for _ in range(3):
+        await app.enqueue("mail")
+
+
+def test_a_sync_session_that_the_server_ended_is_replaced_unnoticed(dsn: str, rows: Rows) -> None:
+    app = App(dsn)
+    app.enqueue_sync("mail")
+    assert end_sessions(rows) == 1
+    app.enqueue_sync("mail")
+    app.close_sync()
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_statement_leaves_no_broken_session_behind(app: App, rows: Rows) -> None:
+    rows("begin")
+    rows("lock table pgq.job in access exclusive mode") if False else None
+    rows("rollback")
+    for _ in range(20):
+        with anyio.move_on_after(0.001):
+            await app.enqueue("mail")
+    assert (await app.enqueue("mail")).created
+
+
+def test_closing_ends_the_sessions(dsn: str, rows: Rows) -> None:
+    async def main() -> None:
+        async with App(dsn) as app:
+            await app.enqueue("mail")
+            app.enqueue_sync("mail")
+
+    asyncio.run(main())
+    end_sessions(rows)
+    assert rows("select count(*) from pgq.job") == [(2,)]
+
+
+def test_an_app_is_used_again_after_closing(dsn: str) -> None:
+    app = App(dsn)
+    app.enqueue_sync("mail")
+    app.close_sync()
+    assert app.enqueue_sync("mail").created
+    app.close_sync()
+
+
+def test_an_app_is_used_in_one_event_loop_after_another(dsn: str) -> None:
+    app = App(dsn)
+
+    async def main() -> bool:
+        try:
+            return (await app.enqueue("mail")).created
+        finally:
+            await app.close()
+
+    assert asyncio.run(main())
+    assert asyncio.run(main())
+
+
+def test_many_threads_share_a_few_sessions(dsn: str, rows: Rows) -> None:
+    app = App(dsn)
+    threads = [threading.Thread(target=app.enqueue_sync, args=("mail",)) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert rows("select count(*) from pgq.job") == [(40,)]
+    assert rows(f"select count(*) from pg_stat_activity where {OURS}")[0][0] <= sessions.SIZE
+    app.close_sync()
+
+
+def test_a_forked_process_opens_sessions_of_its_own(dsn: str, rows: Rows) -> None:
+    app = App(dsn)
+    app.enqueue_sync("mail")
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            app.enqueue_sync("mail")
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    app.enqueue_sync("mail")
+    app.close_sync()
+    assert rows("select count(*) from pgq.job") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "address", ["host=127.0.0.1 port=1", "postgresql://me:secret@127.0.0.1:1/x"]
+)
+def test_a_database_that_is_down_is_named_at_once_without_its_password(address: str) -> None:
+    with pytest.raises(Unavailable) as caught:
+        App(address).enqueue_sync("mail")
+    assert "127.0.0.1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_address_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        App("postgresql://a:b@c@d:e/f").enqueue_sync("mail")
+
+
+def test_a_database_without_the_schema_says_to_migrate(empty_dsn: str) -> None:
+    app = App(empty_dsn)
+    with pytest.raises(SchemaMismatch, match="pgq migrate"):
+        app.enqueue_sync("mail")
+    app.close_sync()
+
+
+def test_without_an_address_the_environment_says_which_database(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, rows: Rows
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    app = App()
+    app.enqueue_sync("mail")
+    app.close_sync()
+    assert rows("select task from pgq.job") == [("mail",)]
