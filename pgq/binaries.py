@@ -77,7 +77,7 @@ def find(
     """
     user = account()
     tried: list[str] = []
-    for folder in [bin_dir] if bin_dir else _candidates():
+    for folder in [bin_dir] if bin_dir else candidates():
         found = _usable(folder, user, tried)
         if found is None and user and folder == _wheel():
             found = _usable(_copied(folder.parent, copies), user, tried)
@@ -94,7 +94,8 @@ def find(
     )
 
 
-def _candidates() -> Iterator[Path]:
+def candidates() -> Iterator[Path]:
+    """Folders that may hold Postgres's programs, in the order of preference."""
     wheel = _wheel()
     if wheel:
         yield wheel
