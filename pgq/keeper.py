@@ -1,7 +1,7 @@
 """Stops the embedded Postgres after the last process that uses it, however that ended.
 
-A script of its own, started by `pgq.postgres` with: the descriptor of the users' lock, that of its own
-lock (held, so that there is one keeper), uid and gid or -1, pg_ctl, the data folder.
+A script of its own, started by `pgq.postgres` with: the descriptor of the users' lock, that of its
+own lock (held, so that there is one keeper), uid and gid or -1, pg_ctl, the data folder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A private Postgres for those who have configured none.
 
-It listens on a Unix socket in a folder of its own and on no network. It runs while any process uses
-it: each holds a shared lock, which the kernel gives back however the process ends, and a small keeper
-waits for the exclusive one to stop the server.
+It listens on a Unix socket in a folder of its own and on no network. It runs while any process
+uses it: each holds a shared lock, which the kernel gives back however the process ends, and a small
+keeper waits for the exclusive one to stop the server.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ LONGEST_LOG = 8 * 1024 * 1024
 class Postgres:
     """The server whose data is below `data_dir`, in a folder `postgres` of its own.
 
-    `durable` False gives up on crash safety, for data that is thrown away. `settings` are the server's
-    own, for this start.
+    `durable` False gives up on crash safety, for data that is thrown away. `settings` are the
+    server's own, for this start.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Postgres:
         return self._dsn(DATABASE)
 
     def start(self) -> None:
-        """Make the data folder if there is none, start the server if it is down, and keep it up until
-        `close` or the end of this process. Raises `Unavailable`."""
+        """Make the data folder if there is none, start the server if it is down, and keep it up
+        until `close` or the end of this process. Raises `Unavailable`."""
         self._make_folder()
         with self._locked("start.lock", fcntl.LOCK_EX):
             if self._users is None:
@@ -139,8 +139,8 @@ class Postgres:
             and binaries.run(["sh", "-c", 'cd "$0"', self.folder], user=self._user).returncode
         ):
             raise Unavailable(
-                f"{self.folder} cannot be reached by user {self._user.pw_name}, as whom Postgres runs "
-                "for root: set PGQ_DATA_DIR to a folder that others may enter"
+                f"{self.folder} cannot be reached by user {self._user.pw_name}, as whom Postgres "
+                "runs for root: set PGQ_DATA_DIR to a folder that others may enter"
             )
 
     def _make_private(self, folder: Path) -> None:
@@ -241,10 +241,11 @@ class Postgres:
             return
         users = os.open(self.folder / "users.lock", os.O_RDWR)
         uid, gid = (self._user.pw_uid, self._user.pw_gid) if self._user else (-1, -1)
-        arguments = [users, own, uid, gid, programs / "pg_ctl", self.cluster]
+        arguments = [str(users), str(own), str(uid), str(gid)]
+        arguments += [str(programs / "pg_ctl"), str(self.cluster)]
         try:
             self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", keeper.__file__, *map(str, arguments)],
+                [sys.executable, "-I", "-S", keeper.__file__, *arguments],
                 pass_fds=(users, own),
                 cwd="/",
                 stdin=subprocess.DEVNULL,

@@ -140,8 +140,8 @@ def _script() -> Iterator[str]:
     yield from map(_part, ("schema", "roles"))
     for migration in migrations():
         yield (
-            f"select current_setting('pgq.version_before')::integer < {migration.version} as pending "
-            "\\gset\n\\if :pending"
+            f"select current_setting('pgq.version_before')::integer < {migration.version} "
+            "as pending \\gset\n\\if :pending"
         )
         yield f"{migration.text}\n{_record(migration)};\n\\endif"
     yield from (file.read_text() for file in functions())

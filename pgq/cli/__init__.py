@@ -1,0 +1,125 @@
+"""The command `pgq`: its group, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+import psycopg
+
+from pgq import database, errors
+
+BUILT_IN = {
+    "config": "pgq.cli.schema:config",
+    "migrate": "pgq.cli.schema:migrate",
+    "version": "pgq.cli.schema:version",
+}
+"""This package's commands; others come as entry points of the group `pgq.commands`."""
+
+OK, FAILED, USAGE, NOT_FOUND, REFUSED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+_EXIT_CODES: dict[type[errors.PgqError], int] = {
+    errors.NoSuchJob: NOT_FOUND,
+    errors.NoSuchQueue: NOT_FOUND,
+    errors.LeaseLost: REFUSED,
+    errors.IllegalTransition: REFUSED,
+    errors.SchemaMismatch: REFUSED,
+    errors.Busy: REFUSED,
+    errors.BadArgument: USAGE,
+    errors.ConfigError: USAGE,
+    errors.TaskError: USAGE,
+    errors.Unavailable: UNAVAILABLE,
+}
+
+EPILOG = """\b
+Exit codes:
+  0    done
+  1    failed
+  2    a bad option, argument, setting or value
+  3    no such job or queue
+  4    refused: the job's state, the schema's version, or somebody else is at it
+  5    the database cannot be reached
+  130  interrupted
+"""
+
+
+class Commands(click.Group):
+    """Subcommands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every name, sorted."""
+        return sorted({*self.commands, *BUILT_IN, *entry_points(group="pgq.commands").names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, or None."""
+        if cmd_name in BUILT_IN:
+            module, _, attribute = BUILT_IN[cmd_name].partition(":")
+            loaded = getattr(import_module(module), attribute)
+        else:
+            found = entry_points(group="pgq.commands", name=cmd_name)
+            if not found:
+                return super().get_command(ctx, cmd_name)
+            loaded = next(iter(found)).load()
+        assert isinstance(loaded, click.Command)
+        return loaded
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; the process ends with its exit code if in `standalone_mode`."""
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except (click.ClickException, click.Abort, errors.PgqError, psycopg.Error) as error:
+            if not standalone_mode:
+                raise
+            message, code = explained(error)
+            click.echo(f"pgq: {message}", err=True)
+        if not standalone_mode:
+            return code
+        sys.exit(code if isinstance(code, int) else OK)
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """One line for people, and the exit code."""
+    if isinstance(error, click.Abort):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, click.UsageError):
+        line = _one_line(error.format_message()).rstrip(".")
+        path = error.ctx.command_path if error.ctx else "pgq"
+        return f"{line}; see {path} --help", USAGE
+    if isinstance(error, click.ClickException):
+        return _one_line(error.format_message()), error.exit_code
+    if isinstance(error, psycopg.Error):
+        known = database.translation(error)
+        if known is None:
+            parts = (error.diag.message_primary or str(error), error.diag.message_hint)
+            return _one_line(". ".join(part for part in parts if part)), FAILED
+        error = known
+    codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+    return _one_line(str(error)), next(codes, FAILED)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@click.command(
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def main() -> None:
+    """A job queue that is only Postgres.
+
+    The database is that of DATABASE_URL or of libpq's variables, else an embedded Postgres that
+    runs while something uses it.
+    """

@@ -1,0 +1,74 @@
+"""Commands about the installation: its schema, its version, its settings."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import click
+
+from pgq import config as configuration
+from pgq import database, errors, schema
+from pgq.cli import output as out
+
+
+@click.command()
+@click.option("--sql", "as_sql", is_flag=True, help="Print the SQL instead, for psql to run.")
+def migrate(as_sql: bool) -> None:
+    """Install the schema in the database, or bring it to this release's version.
+
+    Safe to run again, and by many at once.
+    """
+    if as_sql:
+        click.echo(schema.script())
+        return
+    report = schema.migrate(configuration.dsn(configuration.load()))
+    for warning in report.warnings:
+        click.echo(f"pgq: {warning}", err=True)
+    if report.applied:
+        click.echo(f"schema pgq: version {report.before} to {report.after}")
+    else:
+        click.echo(f"schema pgq: version {report.after}, functions replaced")
+
+
+@click.command()
+@out.option
+def version(output: out.Format) -> None:
+    """Versions of the program, of the schema it brings, and of the one in the database."""
+    dsn = configuration.dsn(configuration.load())
+    with database.connect(dsn) as session:
+        try:
+            with database.translated():
+                (installed,) = database.fetch_one(session, "select pgq.version()")
+        except errors.SchemaMismatch:
+            installed = None
+        (server,) = database.fetch_one(session, "show server_version")
+    row = {
+        "program": metadata.version("pgq-service"),
+        "schema": schema.VERSION,
+        "installed": installed,
+        "postgres": server,
+    }
+    out.write_one(row, output=output)
+
+
+@click.command()
+@out.option
+def config(output: out.Format) -> None:
+    """Every setting, its value, and where that comes from; passwords are masked."""
+    settings = configuration.load()
+    rows = []
+    for name, field in configuration.Settings.model_fields.items():
+        value = getattr(settings, name)
+        if name.endswith("_url") and value:
+            value = database.shown(value)
+        rows.append(
+            {
+                "setting": name,
+                "value": value,
+                "variable": configuration.variable(name),
+                "origin": configuration.origin(name),
+                "description": field.description,
+            }
+        )
+    columns = ["setting", "value", "variable", "origin", "description"]
+    out.write(rows, columns, output=output)
