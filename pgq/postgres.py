@@ -226,7 +226,7 @@ class Postgres:
             raise Unavailable(f"Postgres started but takes no connection; see {self.log}")
 
     def _control(self, programs: Binaries, verb: str, *options: str) -> None:
-        command = [programs / "pg_ctl", verb, "-D", self.cluster, "-w", "-t", str(START_TIMEOUT)]
+        command = (programs / "pg_ctl", verb, "-D", self.cluster, "-w", "-t", str(START_TIMEOUT))
         done = binaries.run([*command, *options], user=self._user)
         if done.returncode and verb == "start":
             said = self.log.read_text(errors="replace") if self.log.exists() else done.stderr

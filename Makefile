@@ -1,0 +1,32 @@
+# Sets itself up in .venv; needs Python 3.11 or later with its venv module.
+PYTHON ?= python3
+BIN := .venv/bin
+ready := .venv/.ready
+
+.PHONY: test check demo bench clean
+
+test: $(ready)
+	$(BIN)/pytest -n auto --maxprocesses=4 $(ARGS)
+
+check: $(ready)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy pgq worker
+
+demo: $(ready)
+	$(BIN)/pgq demo
+
+bench: $(ready)
+	$(BIN)/pgq bench $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(ready): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+		|| { echo "Python's venv module is needed; Debian has it in python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[embedded]' --group dev
+	@touch $@
