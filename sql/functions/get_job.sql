@@ -28,6 +28,7 @@ language plpgsql
 stable
 security definer
 set search_path = ''
+set jit = off
 as $$
 #variable_conflict use_column
 begin

@@ -17,6 +17,7 @@ language sql
 stable
 security definer
 set search_path = ''
+set jit = off
 as $$
     with known as (
         select l.queue from pgq.lane l

@@ -11,6 +11,7 @@ language sql
 stable
 security definer
 set search_path = ''
+set jit = off
 as $$
     select c.queue, c.metric, c.label, c.bucket, sum(c.n)::bigint, sum(c.sum)
     from (
