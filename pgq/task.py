@@ -35,6 +35,8 @@ class Task(Generic[C, P, R]):
     which is all but the context.
     """
 
+    __name__: str
+
     def __init__(
         self,
         app: App,

@@ -99,8 +99,9 @@ def test_a_value_comes_back_as_what_its_annotation_says(hint: Any, value: Any) -
 
 
 def test_nan_survives_the_journey() -> None:
-    task = App().task("function")(lambda value: None)
-    task.function.__annotations__["value"] = float
+    def function(value: float) -> None: ...
+
+    task = App().task()(function)
     assert math.isnan(task.bind_json(parcel(task, math.nan))[1]["value"])
 
 
@@ -166,7 +167,7 @@ def test_parameters_without_annotations_take_any_json() -> None:
         (lambda: parcel(greet), r"argument 'name': Missing required argument$"),
         (lambda: parcel(greet, "ann", "many"), r"argument 'times': .*valid integer"),
         (lambda: parcel(greet, "ann", tmes=1), r"argument 'tmes': Unexpected keyword"),
-        (lambda: parcel(greet, 1, 2, 3), r"takes 2 positional arguments; got another one, 3 \(and"),
+        (lambda: parcel(greet, "a", 2, 3), r"takes 2 positional arguments; got another one, 3$"),
         (lambda: parcel(greet, "ann", name="bob"), r"argument 'name': Got multiple values"),
         (lambda: parcel(loose, object()), r"argument 'value' cannot be written as JSON"),
         (lambda: parcel(total, first=1), r"task 'total'"),

@@ -33,7 +33,7 @@ async def test_the_order_holds_for_twenty_thousand(app: App, rows: Rows) -> None
     async def add(number: int) -> None: ...
 
     jobs = await add.enqueue_many(range(20_000))
-    stored = dict(rows("select id, (payload ->> 'number')::integer from pgq.job"))
+    stored: dict[int, int] = dict(rows("select id, (payload ->> 'number')::integer from pgq.job"))
     assert [stored[job.id] for job in jobs] == list(range(20_000))
 
 
