@@ -11,7 +11,7 @@ test: $(ready)
 check: $(ready)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy pgq worker
+	$(BIN)/mypy pgq worker examples bench
 
 demo: $(ready)
 	$(BIN)/pgq demo

@@ -1,0 +1,1 @@
+"""Example tasks, and what shows them at work."""
