@@ -25,7 +25,10 @@ class Channel:
         return cls(*await asyncio.open_connection(sock=end, limit=_LIMIT))
 
     def send(self, kind: str, **fields: Any) -> None:
-        if not self._writer.is_closing() and self._writer.transport.get_write_buffer_size() < _LIMIT:
+        if (
+            not self._writer.is_closing()
+            and self._writer.transport.get_write_buffer_size() < _LIMIT
+        ):
             self._writer.write(json.dumps({"kind": kind, **fields}).encode() + b"\n")
 
     @property

@@ -11,9 +11,9 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
-from pgq.errors import PgqError, Unavailable, WorkerExpired
 from psycopg.rows import TupleRow
 
+from pgq.errors import PgqError, Unavailable, WorkerExpired
 from pgq_worker import arrays, logs
 from pgq_worker.dispatcher import Dispatcher
 from pgq_worker.jobs import Row
@@ -22,15 +22,15 @@ from pgq_worker.sessions import Session
 log = logs.get("claims")
 
 REENTER = 10.0
-"""Seconds after which a waiting executor says again that it waits; the database forgets it after 20."""
+"""Seconds after which a waiting executor says again that it waits; 20 later it is forgotten."""
 SATURATED = 0.25
 """Seconds without room after which wake-ups are called off."""
 STREAK = 20
 """Claims in a row that found jobs, for at least twice as long, after which they are too."""
 
 CLAIM = (
-    "select id, queue, task, payload, attempt, max_attempts, extract(epoch from timeout)::float8, suspect, "
-    "headers::text from pgq.claim(p_worker => %s, p_executor => %s, p_token => %s::uuid, "
+    "select id, queue, task, payload, attempt, max_attempts, extract(epoch from timeout)::float8, "
+    "suspect, headers::text from pgq.claim(p_worker => %s, p_executor => %s, p_token => %s::uuid, "
     "p_queues => %s::text[], p_limits => %s::integer[], p_suspects => %s)"
 )
 AWAIT = (
@@ -55,6 +55,7 @@ class Claims:
         self._dispatcher = dispatcher
         self._executor = executor
         self._queues = deque(queues)
+        self._turn = 1
         self._hot: set[str] = set()
         self._uncovered = set(queues)
         self._suspects = suspects
@@ -70,6 +71,8 @@ class Claims:
         """When a job was last claimed."""
         self.expired = asyncio.Event()
         """Set when the database says that the worker has expired."""
+        self.ended = asyncio.Event()
+        """Set when nothing more will be claimed."""
 
     def resume(self, worker: int, poll: float) -> None:
         """Claim for this worker."""
@@ -107,6 +110,7 @@ class Claims:
             except (PgqError, psycopg.Error) as error:
                 log.error("cannot claim: %s", error)
                 await asyncio.sleep(self._poll * random.uniform(0.5, 1.0))  # noqa: S311
+        self.ended.set()
         await self._leave()
 
     async def _round(self) -> None:
@@ -119,7 +123,11 @@ class Claims:
             return
         if self._stopping or not self._permitted.is_set():
             return
-        if not self._suspects and self._enter_due() and await self._enter(self._dispatcher.free or 1):
+        if (
+            not self._suspects
+            and self._enter_due()
+            and await self._enter(self._dispatcher.free or 1)
+        ):
             # What came before it was entered rang nobody.
             self._uncovered = set(self._queues)
             while self._uncovered and (room := self._dispatcher.room()):
@@ -160,7 +168,7 @@ class Claims:
 
     def _shares(self, room: int) -> tuple[list[str], list[int]]:
         """Room for each queue: all get some in turn, and those that had jobs of late the rest."""
-        self._queues.rotate(-1)
+        self._queues.rotate(-self._turn)
         wanted = {queue: self._dispatcher.room_in(queue, room) for queue in self._queues}
         names = [queue for queue in self._queues if wanted[queue]][:room]
         shares = dict.fromkeys(names, 1)
@@ -170,12 +178,14 @@ class Claims:
                 more = min(wanted[queue] - shares[queue], -(-left // (len(group) - n)))
                 shares[queue] += more
                 left -= more
-        self._queues.rotate(1 - max(len(names), 1))
+        self._turn = len(names) if 0 < len(names) < len(self._queues) else 1
         return names, [shares[queue] for queue in names]
 
     async def _insist(self, token: UUID, names: list[str], limits: list[int]) -> list[TupleRow]:
-        """Claim with one token over and over while the database is away: what an answer that was lost
-        had brought, the next one brings again."""
+        """Claim with one token, over and over while the database is away.
+
+        What an answer that was lost had brought, the next one brings again.
+        """
         delay = 0.1
         while (worker := self._worker) is not None and not self._stopping:
             values: tuple[Any, ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -36,7 +37,7 @@ class Dispatcher:
         *,
         limits: Mapping[str, int],
         concurrency: int,
-        ahead: bool,
+        alone: bool,
         group: asyncio.TaskGroup,
     ) -> None:
         self._execution = execution
@@ -45,8 +46,10 @@ class Dispatcher:
         self._slots = slots
         self._limits = limits
         self._concurrency = concurrency
-        self._ahead = ahead
+        self._alone = alone
         self._group = group
+        self._context = contextvars.copy_context()
+        """What a handler finds in it, rather than what the handler before it left."""
         self._waiting: dict[str, deque[ClaimedJob]] = {queue: deque() for queue in limits}
         self._order = deque(limits)
         self._waiting_count = 0
@@ -69,7 +72,12 @@ class Dispatcher:
         return max(self._concurrency - len(self.running) - self._waiting_count, 0)
 
     def room(self) -> int:
-        """Jobs to claim now; 0 as long as it is not worth a call."""
+        """Jobs to claim now; 0 as long as it is not worth a call.
+
+        A job that is to be alone in its process is the only one until what it came to is stored.
+        """
+        if self._alone and self._slots.used_count:
+            return 0
         held = len(self.running) + self._waiting_count
         room = min(self._concurrency + self._prefetch - held, self._slots.free_count)
         return room if room >= max(1, self._prefetch // 2) or (self.free and room > 0) else 0
@@ -89,7 +97,7 @@ class Dispatcher:
         if passed >= _WINDOW:
             rate = self._ended / passed
             self._ended, self._window_at = 0, now
-            self._prefetch = min(int(rate * AHEAD), PREFETCH) if self._ahead else 0
+            self._prefetch = min(int(rate * AHEAD), PREFETCH) if not self._alone else 0
 
     # Jobs
 
@@ -117,7 +125,7 @@ class Dispatcher:
             self._waiting_count -= 1
             self._running_in[job.queue] += 1
             self.running[job.slot] = job
-            self._group.create_task(self._run(job))
+            self._group.create_task(self._run(job), context=self._context.copy())
 
     async def _run(self, job: ClaimedJob) -> None:
         outcome = await self._execution.run(job)
@@ -153,8 +161,10 @@ class Dispatcher:
             job.stop(reason)
 
     def give_back(self, *, waited: float = 0.0) -> None:
-        """Give back the jobs that have waited for room for so many seconds, and claim none ahead until
-        jobs end quickly again."""
+        """Give back the jobs that have waited for room for so many seconds.
+
+        None are claimed ahead then, until jobs end quickly again.
+        """
         since = time.monotonic() - waited
         for jobs in self._waiting.values():
             while jobs and jobs[0].claimed_at <= since:

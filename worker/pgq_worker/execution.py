@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
+from pydantic_core import PydanticSerializationError, to_json
+
 from pgq import App, Cancel, Retry, Snooze
 from pgq.answers import Answer
 from pgq.errors import TaskError
 from pgq.task import CATCH_ALL, Task
-from pydantic_core import PydanticSerializationError, to_json
-
 from pgq_worker import logs
 from pgq_worker.jobs import ClaimedJob, JobContext
 from pgq_worker.lines import Lines
@@ -45,7 +45,7 @@ _Route = tuple[Task[..., ..., Any], Callable[..., Any], bool, bool]
 
 
 class Execution:
-    """Runs jobs of an app: async handlers in the event loop, sync ones in at most `threads` threads."""
+    """Runs jobs of an app: async handlers in the event loop, sync ones in so many threads."""
 
     def __init__(self, app: App, *, slots: Slots, lines: Lines, threads: int) -> None:
         self._app = app
@@ -107,7 +107,9 @@ class Execution:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="pgq-handler")
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: context.run(_call, function, args, kwargs))
+        return await loop.run_in_executor(
+            self._pool, lambda: context.run(_call, function, args, kwargs)
+        )
 
     def _raised(self, job: ClaimedJob, task: Task[..., ..., Any], error: BaseException) -> Outcome:
         if job.stop_reason is not None:
@@ -119,7 +121,7 @@ class Execution:
         return failed
 
 
-class _Ended(Exception):
+class _EndedError(Exception):
     """A StopIteration of a handler's, which no future can carry."""
 
 
@@ -127,7 +129,7 @@ def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
     try:
         return function(*args, **kwargs)
     except StopIteration as error:
-        raise _Ended("the handler raised StopIteration") from error
+        raise _EndedError("the handler raised StopIteration") from error
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -143,7 +145,9 @@ def returned(value: Any) -> Outcome:
     try:
         return Succeeded(to_json(value, inf_nan_mode="null").decode())
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        return Failed(_name_of(error), f"the result cannot be written as JSON: {error}", permanent=True)
+        return Failed(
+            _name_of(error), f"the result cannot be written as JSON: {error}", permanent=True
+        )
 
 
 def answered(answer: Answer) -> Outcome:
@@ -182,7 +186,9 @@ def unreadable(error: Exception) -> Failed:
     if isinstance(error, TaskError):
         return Failed("TaskError", _cut(str(error), MESSAGE_LENGTH), permanent=True)
     failed = described(error, permanent=True)
-    return Failed(failed.error_class, f"the payload cannot be read: {failed.message}", failed.traceback, True)
+    return Failed(
+        failed.error_class, f"the payload cannot be read: {failed.message}", failed.traceback, True
+    )
 
 
 def described(error: BaseException, *, permanent: bool = False) -> Failed:
@@ -205,7 +211,11 @@ def described(error: BaseException, *, permanent: bool = False) -> Failed:
 
 def _name_of(error: BaseException) -> str:
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _cut(text: str, length: int) -> str:

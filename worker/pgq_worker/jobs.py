@@ -12,12 +12,12 @@ from pgq.answers import Cancel
 
 if TYPE_CHECKING:
     from anyio import CancelScope
-    from pgq.context import Level
 
+    from pgq.context import Level
     from pgq_worker.lines import Lines
 
 Stop = Literal["timeout", "cancel", "release", "lost"]
-"""Why a handler is told to stop: out of time, cancelled, the worker stops, the lease is somebody else's."""
+"""Why: out of time, cancelled, the worker stops, the lease is somebody else's by now."""
 
 
 Row = tuple[int, str, str, str, int, int, float, bool, str | None]

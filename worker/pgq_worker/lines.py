@@ -10,9 +10,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, get_args
 
 import psycopg
+
 from pgq.context import Level
 from pgq.errors import PgqError
-
 from pgq_worker import arrays, logs
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ _LENGTH = 20_000
 _LEVELS = frozenset(get_args(Level))
 
 LOG_MANY = (
-    "select id from pgq.log_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], p_messages => %s::text[], "
-    "p_levels => %s::text[], p_progresses => %s::real[], p_ages => %s::float8[])"
+    "select id from pgq.log_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
+    "p_messages => %s::text[], p_levels => %s::text[], p_progresses => %s::real[], p_ages => %s::float8[])"
 )
 
 _Line = tuple[int, str, str, str, float | None, float]
 
 
 class Lines:
-    """Takes lines from handlers in any thread, and stores them in batches in the order they came."""
+    """Takes lines from handlers in any thread, and stores them in batches, in their order."""
 
     def __init__(self, session: Session | None) -> None:
         self._session = session
@@ -102,7 +102,10 @@ class Lines:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            log.warning("%d log lines of jobs were dropped: they came faster than they could be stored", dropped)
+            log.warning(
+                "%d log lines of jobs were dropped: they came faster than they could be stored",
+                dropped,
+            )
         if batch and self._session is not None:
             try:
                 rows = await self._session.insist(LOG_MANY, arguments(batch))

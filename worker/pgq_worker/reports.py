@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import psycopg
-from pgq import errors
 from psycopg.rows import TupleRow
 
+from pgq import errors
 from pgq_worker import arrays, logs
 from pgq_worker.jobs import ClaimedJob
 from pgq_worker.outcomes import (
@@ -41,16 +41,15 @@ FAIL_MANY = (
     "select id, state from pgq.fail_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
     "p_error_classes => %s::text[], p_messages => %s::text[], p_tracebacks => %s::text[], "
     "p_permanents => %s::boolean[], "
-    "p_retry_ins => array(select make_interval(secs => s) from unnest(%s::float8[]) with ordinality u (s, n) "
-    "order by n), p_reasons => %s::text[], p_ran_seconds => %s::float8[])"
+    "p_retry_ins => array(select make_interval(secs => s) from unnest(%s::float8[]) "
+    "with ordinality u (s, n) order by n), p_reasons => %s::text[], p_ran_seconds => %s::float8[])"
 )
 RELEASE = (
-    "select id from pgq.release(p_ids => %s::bigint[], p_tokens => %s::uuid[], p_begun => %s::boolean[])"
+    "select id from pgq.release(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
+    "p_begun => %s::boolean[])"
 )
 DECLINE = "select id, state from pgq.decline(p_ids => %s::bigint[], p_tokens => %s::uuid[])"
-SNOOZE = (
-    "select pgq.snooze(p_id => %s, p_token => %s::uuid, p_delay => make_interval(secs => %s))"
-)
+SNOOZE = "select pgq.snooze(p_id => %s, p_token => %s::uuid, p_delay => make_interval(secs => %s))"
 CANCEL = "select pgq.cancel(p_id => %s, p_token => %s::uuid, p_reason => %s)"
 
 Report = tuple[ClaimedJob, Outcome]
@@ -173,8 +172,8 @@ class Reports:
                 size = len((cast(Succeeded, outcome).result or "").encode())
                 failed = Failed(
                     "ResultTooLarge",
-                    f"its result of {size} bytes is larger than results may be; store it elsewhere and "
-                    "return where it is",
+                    f"its result of {size} bytes is larger than results may be; "
+                    "store it elsewhere and return where it is",
                     permanent=True,
                 )
                 self._unstored -= 1
@@ -206,7 +205,10 @@ class Reports:
             batch,
             lambda some: self._others.insist(
                 RELEASE,
-                (*_pairs(some), arrays.flags([cast(Released, outcome).begun for _, outcome in some])),
+                (
+                    *_pairs(some),
+                    arrays.flags([cast(Released, outcome).begun for _, outcome in some]),
+                ),
             ),
         )
         self._give(batch)

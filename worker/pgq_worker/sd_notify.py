@@ -12,14 +12,18 @@ class Notifier:
     def __init__(self, address: str | None, watchdog_usec: str | None) -> None:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self.watchdog_interval = (
-            int(watchdog_usec) / 2_000_000 if address and watchdog_usec and watchdog_usec.isdigit() else None
+            int(watchdog_usec) / 2_000_000
+            if address and watchdog_usec and watchdog_usec.isdigit()
+            else None
         )
         """Seconds between signs of life, or None when none are expected."""
 
     @classmethod
     def from_environment(cls) -> Notifier:
         for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        return cls(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC") if for_us else None)
+        return cls(
+            os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC") if for_us else None
+        )
 
     def ready(self, status: str) -> None:
         self._send(f"READY=1\nSTATUS={status}")

@@ -39,23 +39,35 @@ class Session:
         self._failing = False
 
     async def fetch(
-        self, query: LiteralString, values: Sequence[Any] = (), *, timeout: float = 30.0  # noqa: ASYNC109
+        self,
+        query: LiteralString,
+        values: Sequence[Any] = (),
+        *,
+        timeout: float = 30.0,  # noqa: ASYNC109
     ) -> list[TupleRow]:
         """Run a statement. Raises `Unavailable` when the database did not answer in time."""
         async with self._lock:
             try:
                 return await self._once(query, values, timeout)
-            except (SchemaMismatch, psycopg.errors.InternalError_, psycopg.errors.FeatureNotSupported) as error:
-                # Beside a migration: the function was replaced. A new session has no plan of the old.
+            except (
+                SchemaMismatch,
+                psycopg.errors.InternalError_,
+                psycopg.errors.FeatureNotSupported,
+            ) as error:
+                # A migration replaced the function. A new session has no plan of the old.
                 await self._drop()
                 if not _is_replaced(error):
                     raise
             return await self._once(query, values, timeout)
 
     async def insist(
-        self, query: LiteralString, values: Sequence[Any] = (), *, timeout: float = 30.0  # noqa: ASYNC109
+        self,
+        query: LiteralString,
+        values: Sequence[Any] = (),
+        *,
+        timeout: float = 30.0,  # noqa: ASYNC109
     ) -> list[TupleRow]:
-        """`fetch`, over and over while the database is away: for statements that may be repeated."""
+        """`fetch`, over and over while the database is away: for what may be repeated."""
         delay = _SHORTEST
         while True:
             try:
@@ -74,19 +86,15 @@ class Session:
 
     def sever(self) -> None:
         """Shut the socket: what waits for an answer on it fails at once."""
-        connection = self._connection
-        if connection is None or connection.closed:
-            return
-        try:
-            with socket.socket(fileno=os.dup(connection.fileno())) as end:
-                end.shutdown(socket.SHUT_RDWR)
-        except (OSError, psycopg.Error):
-            return
+        if self._connection is not None:
+            shut(self._connection)
 
     async def close(self) -> None:
         await self._drop()
 
-    async def _once(self, query: LiteralString, values: Sequence[Any], seconds: float) -> list[TupleRow]:
+    async def _once(
+        self, query: LiteralString, values: Sequence[Any], seconds: float
+    ) -> list[TupleRow]:
         connection = self._connection or await self._open(seconds)
         timer = asyncio.get_running_loop().call_later(seconds, self.sever)
         try:
@@ -122,6 +130,15 @@ class Session:
         if self._failing:
             log.info("%s: the database answers again", self._name)
         self._failing = False
+
+
+def shut(connection: psycopg.AsyncConnection[TupleRow]) -> None:
+    """Shut a connection's socket: what waits for an answer on it fails at once."""
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        return
 
 
 def _is_replaced(error: Exception) -> bool:

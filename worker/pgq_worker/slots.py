@@ -26,7 +26,7 @@ _TOKEN, _BEGUN, _TIMEOUT = 8, 24, 32
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job in hand. `begun_at` is 0 until its handler begins; `timeout` is infinite once it has ended."""
+    """A job in hand. `begun_at` is 0 before its handler begins, `timeout` infinite after it ended."""
 
     id: int
     token: UUID
@@ -58,7 +58,9 @@ class Slots:
 
     def __init__(self, fd: int | None = None, *, size: int) -> None:
         length = _OFFSET + size * _SLOT.size
-        self._memory: mmap.mmap | bytearray = mmap.mmap(fd, length) if fd is not None else bytearray(length)
+        self._memory: mmap.mmap | bytearray = (
+            mmap.mmap(fd, length) if fd is not None else bytearray(length)
+        )
         self._free = list(range(_OFFSET + (size - 1) * _SLOT.size, _OFFSET - 1, -_SLOT.size))
         self.size = size
 

@@ -1,4 +1,4 @@
-"""Looks at running jobs many times a second: who is out of time, who runs for long, who waits in vain."""
+"""Looks at jobs many times a second: who is out of time, runs for long, or waits in vain."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import time
 
 import psycopg
-from pgq.errors import PgqError
 
+from pgq.errors import PgqError
 from pgq_worker import arrays, logs
 from pgq_worker.dispatcher import PATIENCE, Dispatcher
 from pgq_worker.jobs import ClaimedJob
@@ -21,7 +21,8 @@ NOTED_AFTER = 1.0
 """Seconds after which the database is told that a handler runs."""
 
 START = (
-    "select id from pgq.start(p_ids => %s::bigint[], p_tokens => %s::uuid[], p_ran_seconds => %s::float8[])"
+    "select id from pgq.start(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
+    "p_ran_seconds => %s::float8[])"
 )
 
 
@@ -46,7 +47,11 @@ class Watch:
                     job.stop("timeout")
             if now - noted_at > 5 * TICK:
                 noted_at = now
-                long = [j for j in running.values() if not j.noted and 0 < j.begun_at < now - NOTED_AFTER]
+                long = [
+                    j
+                    for j in running.values()
+                    if not j.noted and 0 < j.begun_at < now - NOTED_AFTER
+                ]
                 for job in long:
                     job.noted = True
                 if long:

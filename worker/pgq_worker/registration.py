@@ -1,0 +1,200 @@
+"""The worker's standing with the database: registered, and alive by its heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import psycopg
+
+from pgq.errors import PgqError, Unavailable, WorkerExpired
+from pgq_worker import arrays, logs
+from pgq_worker.plan import Plan
+from pgq_worker.sessions import Session
+from pgq_worker.slots import Held
+
+log = logs.get("heartbeat")
+
+State = Literal["available", "busy", "draining", "offline"]
+
+REGISTER = (
+    "select worker, extract(epoch from lease)::float8, extract(epoch from heartbeat)::float8, "
+    "extract(epoch from poll)::float8, solo_children from pgq.register_worker(p_name => %s, "
+    "p_queues => %s::text[], p_slots => %s, p_info => %s::json)"
+)
+HEARTBEAT = (
+    "select cancelled, lost, suspects from pgq.heartbeat(p_worker => %s, p_ids => %s::bigint[], "
+    "p_tokens => %s::uuid[], p_busy => %s, p_state => %s)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What the database answered; durations in seconds."""
+
+    worker: int
+    lease: float
+    heartbeat: float
+    poll: float
+    solo_children: int
+
+
+class Holder(Protocol):
+    """Who runs the jobs: told what becomes of the worker, asked what is in hand."""
+
+    def held(self) -> list[Held]: ...
+
+    def busy(self) -> int: ...
+
+    def state(self) -> State: ...
+
+    def go(self, registration: Registration) -> None:
+        """Claim jobs as this worker."""
+
+    def drop(self) -> None:
+        """Stop all handlers and claim nothing: the leases end before long, or have ended."""
+
+    def told(self, job: Held, what: Literal["cancel", "lost"]) -> None:
+        """Of a job in hand."""
+
+    def want_solo(self) -> None:
+        """Suspects wait in the worker's queues."""
+
+
+class Standing:
+    """Registers, sends heartbeats, and drops the jobs before a lease that cannot be kept ends."""
+
+    def __init__(
+        self, session: Session, plan: Plan, holder: Holder, *, check: Callable[[int], None]
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._holder = holder
+        self._check = check
+        self._sooner = asyncio.Event()
+        self._deadline = 0.0
+        self.registration: Registration | None = None
+        self.suspended = False
+        self.answered_at = 0.0
+        """When the last heartbeat that was answered was sent, on the clock of `time.monotonic`."""
+
+    def hurry(self) -> None:
+        """Send the next heartbeat now."""
+        self._sooner.set()
+
+    async def run(self) -> None:
+        """Stay registered, for good."""
+        while True:
+            registration = self.registration or await self._register()
+            wait = registration.heartbeat
+            try:
+                await self._beat(registration)
+            except WorkerExpired:
+                log.warning("worker %d has expired; its jobs are dropped", registration.worker)
+                self._suspend()
+                self.registration = None
+                continue
+            except Unavailable as error:
+                wait = min(wait, max(self._deadline - time.monotonic(), 0.5)) / 4
+                log.warning("no heartbeat: %s", error)
+            except (PgqError, psycopg.Error) as error:
+                wait /= 4
+                log.error("no heartbeat: %s", error)
+            try:
+                async with asyncio.timeout(wait * random.uniform(0.8, 1.0)):  # noqa: S311
+                    await self._sooner.wait()
+            except TimeoutError:
+                pass
+            self._sooner.clear()
+
+    async def guard(self) -> None:
+        """Drop the jobs before the lease ends, for good."""
+        while True:
+            left = self._deadline - time.monotonic()
+            if self.registration is not None and left <= 0 and not self.suspended:
+                log.error(
+                    "no heartbeat was answered until the leases end: the jobs are stopped"
+                )
+                self._suspend()
+            await asyncio.sleep(max(left, 0.05) if 0 < left < 0.5 else 0.25)
+
+    async def leave(self) -> None:
+        """Unregister, if the database answers."""
+        if self.registration is not None:
+            try:
+                await self._session.fetch(
+                    HEARTBEAT, (self.registration.worker, "{}", "{}", 0, "offline"), timeout=2
+                )
+            except (PgqError, psycopg.Error) as error:
+                log.warning("could not unregister: %s", error)
+
+    async def _register(self) -> Registration:
+        self._check((await self._session.insist("select pgq.version()", timeout=10))[0][0])
+        info = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "python": platform.python_version(),
+            "processes": self._plan.processes,
+            "concurrency": self._plan.concurrency,
+            "app": self._plan.app,
+        }
+        sent_at = time.monotonic()
+        rows = await self._session.insist(
+            REGISTER,
+            (
+                self._plan.title[:200],
+                arrays.texts(self._plan.queues),
+                self._plan.slots,
+                json.dumps(info),
+            ),
+            timeout=10,
+        )
+        registration = Registration(*rows[0])
+        log.info("registered as worker %d", registration.worker)
+        self.registration = registration
+        self._kept(registration, sent_at)
+        return registration
+
+    async def _beat(self, registration: Registration) -> None:
+        held = {job.id: job for job in self._holder.held()}
+        values: Sequence[object] = (
+            registration.worker,
+            arrays.numbers(held),
+            arrays.plain([str(job.token) for job in held.values()]),
+            self._holder.busy(),
+            self._holder.state(),
+        )
+        sent_at = time.monotonic()
+        rows = await self._session.fetch(
+            HEARTBEAT, values, timeout=max(registration.lease / 3, 0.5)
+        )
+        if self.registration is not registration:
+            return
+        cancelled, lost, suspects = rows[0]
+        self._kept(registration, sent_at)
+        for job_id in cancelled or ():
+            self._holder.told(held[job_id], "cancel")
+        for job_id in lost or ():
+            self._holder.told(held[job_id], "lost")
+        if suspects:
+            self._holder.want_solo()
+
+    def _kept(self, registration: Registration, sent_at: float) -> None:
+        first = self.answered_at == 0.0
+        self.answered_at = sent_at
+        self._deadline = sent_at + 0.9 * registration.lease
+        if self.suspended or first:
+            self.suspended = False
+            self._holder.go(registration)
+
+    def _suspend(self) -> None:
+        self.suspended = True
+        self._holder.drop()
