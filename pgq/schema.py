@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,21 +118,11 @@ def _apply(session: psycopg.Connection[Any]) -> tuple[int, list[str]]:
         _run(session, migration.text)
         _run(session, _record(migration))
     for file in functions():
-        _replace(session, file)
+        _run(session, _replacement(file))
     for part in ("leftovers", "grants"):
         _run(session, _part(part))
     _run(session, "select pgq.partition()")
     return before, [migration.name for migration in pending]
-
-
-def _replace(session: psycopg.Connection[Any], file: Path) -> None:
-    try:
-        with session.transaction():
-            _run(session, file.read_text())
-    except psycopg.errors.InvalidFunctionDefinition:
-        # It returns more columns than it did, which cannot be replaced.
-        _run(session, f"drop routine pgq.{file.stem}")
-        _run(session, file.read_text())
 
 
 def _script() -> Iterator[str]:
@@ -144,13 +135,42 @@ def _script() -> Iterator[str]:
             "as pending \\gset\n\\if :pending"
         )
         yield f"{migration.text}\n{_record(migration)};\n\\endif"
-    yield from (file.read_text() for file in functions())
+    yield from map(_replacement, functions())
     yield from map(_part, ("leftovers", "grants"))
     yield "select pgq.partition();\ncommit;"
 
 
 def _part(name: str) -> str:
     return (sql_root() / f"{name}.sql").read_text()
+
+
+def _replacement(file: Path) -> str:
+    """Applies a file; if a routine of it took other arguments or returned other columns, drops that
+    first."""
+    text = file.read_text()
+    names = sorted(
+        set(re.findall(r"^create or replace (?:function|procedure) pgq\.(\w+)", text, re.M))
+    )
+    return f"""\
+do $pgq_migrate$
+declare
+    v_file    text := $pgq_file${text}$pgq_file$;
+    v_routine regprocedure;
+begin
+    execute v_file;
+exception
+    when invalid_function_definition or ambiguous_function then
+        for v_routine in
+            select p.oid
+            from pg_proc p
+            where p.pronamespace = 'pgq'::regnamespace
+                and p.proname = any('{{{",".join(names)}}}')
+        loop
+            execute format('drop routine %s', v_routine);
+        end loop;
+        execute v_file;
+end
+$pgq_migrate$;"""
 
 
 def _announcement() -> str:

