@@ -142,18 +142,21 @@ begin
     where p.ctid = any (array(
         select d.ctid
         from pgq.passed d
-        where not exists (
-            select from pgq.ready r where r.job_id = d.job_id and r.seq = d.seq
-        )
+        where (select r.job_id from pgq.ready r where r.job_id = d.job_id and r.seq = d.seq) is null
         limit 5000
         for update skip locked
     ));
     perform pgq._new_seq(array(
         select r.ctid
         from pgq.passed p
-        join pgq.ready r on r.job_id = p.job_id and r.seq = p.seq
+        cross join lateral (
+            select r.ctid
+            from pgq.ready r
+            where r.job_id = p.job_id
+                and r.seq = p.seq
+            for update skip locked
+        ) r
         limit 1000
-        for update of r skip locked
     ));
     -- Stragglers: the range in which their rows lie, a window at a time.
     for v_straggler in
@@ -173,10 +176,14 @@ begin
             cross join lateral (
                 select f.floor from pgq.floor f where f.lane = l.lane order by f.floor desc limit 1
             ) f
-            join pgq.ready r
-                on r.lane = l.lane
-                and r.seq between v_straggler.from_seq and v_to
-                and r.seq < f.floor;
+            cross join lateral (
+                select r.job_id, r.seq
+                from pgq.ready r
+                where r.lane = l.lane
+                    and r.seq between v_straggler.from_seq and v_to
+                    and r.seq < f.floor
+                offset 0
+            ) r;
             v_straggler.from_seq := v_to + 1;
             exit when v_to >= v_straggler.to_seq or clock_timestamp() > v_until;
         end loop;
@@ -189,9 +196,14 @@ begin
     perform pgq._new_seq(array(
         select r.ctid
         from pgq.passed p
-        join pgq.ready r on r.job_id = p.job_id and r.seq = p.seq
+        cross join lateral (
+            select r.ctid
+            from pgq.ready r
+            where r.job_id = p.job_id
+                and r.seq = p.seq
+            for update skip locked
+        ) r
         limit 5000
-        for update of r skip locked
     ));
 end
 $$;

@@ -62,30 +62,22 @@ begin
             count(*) over () as seen,
             max(s.id) over () as last
         from (
+            -- Scalar look-ups: joined, they might read a whole table.
             select
                 j.id,
-                f.job_id is not null as finished,
-                d.job_id is not null as dead,
-                l.job_id is not null as leased,
-                r.job_id is not null as ready,
-                y.job_id is not null as delayed
+                coalesce((select 1 from pgq.finished f where f.job_id = j.id and f.job_id > v_after), 0)
+                    + coalesce((select 1 from pgq.dead d where d.job_id = j.id), 0)
+                    + coalesce((select 1 from pgq.lease l where l.job_id = j.id), 0)
+                    + coalesce((select 1 from pgq.ready r where r.job_id = j.id), 0)
+                    + coalesce((select 1 from pgq.delayed y where y.job_id = j.id), 0) as states
             from (
                 select j.id from pgq.job j where j.id > v_after order by j.id limit p_limit
             ) j
-            left join pgq.finished f
-                on f.job_id = j.id
-                and f.job_id > v_after
-            left join pgq.dead d on d.job_id = j.id
-            left join pgq.lease l on l.job_id = j.id
-            left join pgq.ready r on r.job_id = j.id
-            left join pgq.delayed y on y.job_id = j.id
         ) s
     loop
         v_seen := v_job.seen;
         v_last := v_job.last;
-        if v_job.finished::integer + v_job.dead::integer + v_job.leased::integer
-            + v_job.ready::integer + v_job.delayed::integer <> 1
-        then
+        if v_job.states <> 1 then
             v_n := v_n + pgq._mend(v_job.id);
         end if;
     end loop;

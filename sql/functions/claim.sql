@@ -67,15 +67,18 @@ begin
     end if;
     -- A repeat waits for the first call to end, then finds what it got.
     perform pg_advisory_xact_lock(1885827428, hashtext(p_token::text));
-    select array_agg(s.job_id order by s.seq)
+    select array_agg(l.job_id order by l.seq)
     into v_ids
-    from (
+    from pgq.lease f
+    cross join lateral (
         select l.job_id, l.seq
-        from pgq.lease f
-        join pgq.lease l on l.seq between f.seq and f.seq + 100000 and l.token = f.token
-        where f.token = p_token
-            and f.first
-    ) s;
+        from pgq.lease l
+        where l.seq between f.seq and f.seq + 100000
+            and l.token = p_token
+        offset 0
+    ) l
+    where f.token = p_token
+        and f.first;
 
     if v_ids is null then
         v_ids := '{}';
@@ -179,11 +182,23 @@ begin
             l.claimed_at,
             l.expires_at
         from unnest(v_lane.ids) with ordinality i (id, n)
-        join pgq.lease l on l.job_id = i.id and l.token = p_token
-        join pgq.job j on j.id = i.id
+        -- OFFSET 0: one look-up for each id, whatever the planner believes of the tables' sizes.
+        cross join lateral (
+            select l.attempt, l.suspect, l.claimed_at, l.expires_at
+            from pgq.lease l
+            where l.job_id = i.id
+                and l.token = p_token
+            offset 0
+        ) l
+        cross join lateral (
+            select j.*
+            from pgq.job j
+            where j.id = i.id
+                and j.id between v_lane.low and v_lane.high
+            offset 0
+        ) j
         left join pgq.queue q on q.queue = j.queue
         cross join pgq.setting s
-        where j.id between v_lane.low and v_lane.high
         order by i.n;
     end loop;
 end

@@ -13,7 +13,7 @@ security definer
 set search_path = ''
 set enable_seqscan = off
 set enable_bitmapscan = off
-set enable_hashjoin = off
+set enable_nestloop = off -- but for the lateral look-ups, which have no other way
 set enable_mergejoin = off
 set jit = off
 set plan_cache_mode = force_generic_plan
@@ -25,27 +25,45 @@ declare
     v_keyed  bigint[];
 begin
     -- In the order of ids, as everyone who takes many.
-    with given as materialized (
-        select g.job_id, g.token, g.result, g.ran
+    with held as materialized (
+        select l.*, g.result, g.ran
         from unnest(p_ids, p_tokens, p_results, p_ran_seconds) g (job_id, token, result, ran)
+        -- OFFSET 0: one look-up for each id, whatever the planner believes of the table's size.
+        cross join lateral (
+            select
+                x.job_id,
+                x.lane,
+                x.token,
+                x.attempt,
+                x.worker,
+                x.has_key
+            from pgq.lease x
+            where x.job_id = g.job_id
+                and x.token = g.token
+            offset 0
+        ) l
         where g.result is null
             or octet_length(g.result::text) <= v_limit
         order by g.job_id
     ),
-    gone as (
+    ended as (
         delete from pgq.lease l
-        using given g
-        where l.job_id = g.job_id
-            and l.token = g.token
-        returning
-            l.job_id,
-            l.lane,
-            l.token,
-            l.attempt,
-            l.worker,
-            l.has_key,
-            coalesce(l.started_at, now() - make_interval(secs => g.ran)) as started_at,
-            g.result
+        where l.job_id = any (array(select h.job_id from held h))
+            and l.token = any (p_tokens)
+        returning l.job_id, l.started_at
+    ),
+    gone as materialized (
+        select
+            h.job_id,
+            h.lane,
+            h.token,
+            h.attempt,
+            h.worker,
+            h.has_key,
+            h.result,
+            coalesce(e.started_at, now() - make_interval(secs => h.ran)) as started_at
+        from held h
+        join ended e on e.job_id = h.job_id
     ),
     kept as (
         insert into pgq.finished (job_id, lane, outcome, token, attempt, worker, started_at, result)

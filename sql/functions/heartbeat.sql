@@ -22,9 +22,18 @@ as $$
 declare
     v_clock   timestamptz := pgq._clock();
     v_queues  text[];
-    v_id      bigint;
+    v_long    record;
     v_lease   pgq.lease;
 begin
+    if p_busy is null or coalesce(p_state not in ('available', 'busy', 'draining', 'offline'), true) then
+        perform pgq._refuse(
+            'PQ005',
+            'bad arguments of heartbeat',
+            format('busy %L, state %L; expected a number, and available, busy, draining or offline.',
+                   p_busy, p_state),
+            'Correct the call: the worker is as it was.'
+        );
+    end if;
     update pgq.worker w
     set
         heartbeat_at = clock_timestamp(),
@@ -41,8 +50,8 @@ begin
     end if;
 
     -- Older than two heartbeats and not in hand: a claim whose answer was lost. It goes back as it was.
-    for v_id in
-        select g.job_id
+    for v_long in
+        select g.job_id, g.token
         from pgq.long_lease g
         where g.worker = p_worker
             and not exists (
@@ -58,10 +67,9 @@ begin
         where l.ctid = any (array(
             select x.ctid
             from pgq.lease x
-            join pgq.long_lease g on g.job_id = x.job_id and g.token = x.token
-            where x.job_id = v_id
-                and g.worker = p_worker
-            for update of x skip locked
+            where x.job_id = v_long.job_id
+                and x.token = v_long.token
+            for update skip locked
         ))
         returning l.* into v_lease;
         if found then
@@ -71,7 +79,7 @@ begin
         where g.ctid = any (array(
             select x.ctid
             from pgq.long_lease x
-            where x.job_id = v_id
+            where x.job_id = v_long.job_id
                 and x.worker = p_worker
                 and not exists (
                     select from pgq.lease l where l.job_id = x.job_id and l.token = x.token
@@ -90,9 +98,10 @@ begin
         array(
             select h.id
             from unnest(p_ids, p_tokens) h (id, token)
-            where not exists (
-                select from pgq.lease l where l.job_id = h.id and l.token = h.token
-            )
+            left join lateral (
+                select l.job_id from pgq.lease l where l.job_id = h.id and l.token = h.token offset 0
+            ) l on true
+            where l.job_id is null
         ),
         exists (
             select

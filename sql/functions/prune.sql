@@ -260,15 +260,18 @@ begin
         max(j.id),
         count(*),
         array_agg(j.id) filter (where
-            not exists (select from pgq.ready r where r.job_id = j.id)
-            and not exists (select from pgq.delayed d where d.job_id = j.id)
-            and not exists (select from pgq.lease l where l.job_id = j.id)
-            and not exists (select from pgq.dead d where d.job_id = j.id)
-            and not exists (
-                select from pgq.finished f
-                where f.job_id = j.id
-                    and f.job_id >= v_day::bigint << 32 and f.job_id < (v_day + 1)::bigint << 32
-            )
+            coalesce(
+                (select r.job_id from pgq.ready r where r.job_id = j.id),
+                (select d.job_id from pgq.delayed d where d.job_id = j.id),
+                (select l.job_id from pgq.lease l where l.job_id = j.id),
+                (select d.job_id from pgq.dead d where d.job_id = j.id),
+                (
+                    select f.job_id
+                    from pgq.finished f
+                    where f.job_id = j.id
+                        and f.job_id >= v_day::bigint << 32 and f.job_id < (v_day + 1)::bigint << 32
+                )
+            ) is null
         )
     into v_last, v_seen, v_ids
     from (

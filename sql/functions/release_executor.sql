@@ -28,9 +28,15 @@ begin
         union
         select l.job_id
         from pgq.long_lease g
-        join pgq.lease l on l.job_id = g.job_id and l.token = g.token
+        cross join lateral (
+            select l.job_id
+            from pgq.lease l
+            where l.job_id = g.job_id
+                and l.token = g.token
+                and l.executor = p_executor
+            offset 0
+        ) l
         where g.worker = p_worker
-            and l.executor = p_executor
         order by 1
     loop
         -- The executor is dead: nobody but upkeep and a cancelling operator can hold these rows.

@@ -21,21 +21,31 @@ begin
     with begun as (
         update pgq.lease l
         set
-            started_at = now() - make_interval(secs => g.ran),
+            started_at = now() - make_interval(secs => t.ran),
             -- The worker enforces the timeout; this is for one that does not.
-            overdue_at = v_clock + t.timeout + 2 * t.lease - make_interval(secs => g.ran)
+            overdue_at = v_clock + t.timeout + 2 * t.lease - make_interval(secs => t.ran)
         from (
-            select * from unnest(p_ids, p_tokens, p_ran_seconds) u (job_id, token, ran) order by u.job_id
-        ) g
-        cross join lateral (
-            select coalesce(j.timeout, q.timeout, s.timeout) as timeout, s.lease
-            from pgq.job j
-            left join pgq.queue q on q.queue = j.queue
-            cross join pgq.setting s
-            where j.id = g.job_id
+            select x.job_id, u.ran, t.timeout, t.lease
+            from unnest(p_ids, p_tokens, p_ran_seconds) u (job_id, token, ran)
+            cross join lateral (
+                select x.job_id
+                from pgq.lease x
+                where x.job_id = u.job_id
+                    and x.token = u.token
+                offset 0
+            ) x
+            cross join lateral (
+                select coalesce(j.timeout, q.timeout, s.timeout) as timeout, s.lease
+                from pgq.job j
+                left join pgq.queue q on q.queue = j.queue
+                cross join pgq.setting s
+                where j.id = u.job_id
+                offset 0
+            ) t
+            order by x.job_id
         ) t
-        where l.job_id = g.job_id
-            and l.token = g.token
+        where l.job_id = t.job_id
+            and l.token = any (p_tokens)
         returning l.job_id
     )
     select array_agg(b.job_id) into v_known from begun b;
