@@ -6,7 +6,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-
 from sql.support import (
     Conn,
     answer,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from sql.support import (
     Conn,
     answer,
@@ -247,10 +246,8 @@ def test_insert_counts_what_it_made(conn: Conn) -> None:
     insert(conn, 3)
     insert(conn, 2, run_at="2999-01-01")
     answer(conn, "fold")
-    assert {
-        label: n
-        for label, n in conn.execute("select label, n from pgq.counter where metric = 'transition'")
-    } == {">ready": 3, ">scheduled": 2}
+    counted = conn.execute("select label, n from pgq.counter where metric = 'transition'")
+    assert dict(counted.fetchall()) == {">ready": 3, ">scheduled": 2}
 
 
 def test_id_names_the_day(conn: Conn) -> None:

@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator
 
 import pytest
-
 from sql.support import (
     Conn,
     claim,
@@ -69,7 +68,7 @@ def test_different_keys_in_opposite_order_do_not_deadlock(conn: Conn, one: Conn,
 
 
 def test_any_mix_of_queues_does_not_hold_up_anybody(conn: Conn, dsn: str) -> None:
-    dice = random.Random(7)  # noqa: S311
+    dice = random.Random(7)
     sessions = [connect(dsn, autocommit=False) for _ in range(6)]
     try:
         for session in sessions:
