@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from pgq import App, ConfigError, SchemaMismatch, Unavailable, sessions
+from pgq.connections import Statement
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 OURS = "application_name = 'pgq client'"
@@ -119,21 +120,28 @@ def test_many_threads_share_a_few_sessions(dsn: str, rows: Rows) -> None:
     app.close_sync()
 
 
-def test_a_forked_process_opens_sessions_of_its_own(dsn: str, rows: Rows) -> None:
+def test_a_forked_process_opens_sessions_of_its_own(dsn: str) -> None:
     app = App(dsn)
-    app.enqueue_sync("mail")
+
+    def session() -> int:
+        return int(app.fetch_sync(Statement("select pg_backend_pid()"))[0][0])
+
+    ours = session()
+    reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        status = 1
         try:
-            app.enqueue_sync("mail")
-            status = 0
+            os.write(writer, str(session()).encode())
         finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
-    app.enqueue_sync("mail")
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 100).decode()
+    os.close(reader)
+    assert theirs.isdigit()
+    assert int(theirs) != ours
+    assert session() == ours
     app.close_sync()
-    assert rows("select count(*) from pgq.job") == [(3,)]
 
 
 @pytest.mark.parametrize(
