@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from sql.support import Conn, answer, call, claim_one, column, hold, insert, refused, state, value
 
-STATES = ("scheduled", "ready", "running", "retrying", "succeeded", "cancelled", "dead")
+# Ready is the last: a job that is ready would be claimed instead of the next one.
+STATES = ("scheduled", "running", "retrying", "succeeded", "cancelled", "dead", "ready")
 
 
 def job_in(conn: Conn, wanted: str, **columns: Any) -> int:
@@ -62,7 +62,7 @@ def assert_refuses_unknown_jobs(conn: Conn, verb: str, **arguments: Any) -> None
 
 
 def depths(conn: Conn, queue: str = "default") -> dict[str, int]:
-    """How many jobs of the queue stand in each state, as the counters say; states with none left out."""
+    """How many jobs of the queue stand in each state, as the counters say; without zeros."""
     found = conn.execute(
         "select m.state, sum(m.n)::integer from pgq.stats() s cross join lateral ("
         " values (split_part(s.label, '>', 1), -s.n), (split_part(s.label, '>', 2), s.n)"
@@ -70,7 +70,7 @@ def depths(conn: Conn, queue: str = "default") -> dict[str, int]:
         " group by m.state having sum(m.n) <> 0 and m.state <> ''",
         [queue],
     ).fetchall()
-    return {each: count for each, count in found}
+    return dict(found)
 
 
 def assert_counters_are_right(conn: Conn, queue: str = "default") -> None:
@@ -87,4 +87,3 @@ def holder(conn: Conn, key: str) -> int | None:
 
 def seq(conn: Conn, job: int) -> int:
     return int(value(conn, "select r.seq from pgq.ready r where r.job_id = %s", [job]))
-

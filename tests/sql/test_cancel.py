@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+
 from sql.states import (
     STATES,
     assert_counters_are_right,

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from sql.states import (
     assert_counters_are_right,
     assert_refuses_other_states,

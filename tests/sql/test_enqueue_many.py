@@ -71,9 +71,7 @@ def test_every_field_reaches_the_job(conn: Conn) -> None:
 def test_fields_left_out_are_those_of_an_insert(conn: Conn) -> None:
     enqueue(conn, {"task": "echo"})
     insert(conn)
-    queried = rows(
-        conn, "select (to_jsonb(j) - 'id' - 'created_at')::text as job from pgq.job j"
-    )
+    queried = rows(conn, "select (to_jsonb(j) - 'id' - 'created_at')::text as job from pgq.job j")
     assert queried[0] == queried[1]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from sql.states import assert_counters_are_right, job_in, others
 from sql.support import Conn, answer, call, claim_one, connect, hold, insert, refused, state, value
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sql.states import assert_counters_are_right, crashed, holder, job_in, seq
 from sql.support import Conn, answer, call, claim_one, connect, hold, insert, refused, state, value
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from sql.states import (
     assert_counters_are_right,
     assert_refuses_other_states,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sql.states import (
     assert_counters_are_right,
     assert_refuses_other_states,
