@@ -15,12 +15,19 @@ from pgq import database, errors
 
 BUILT_IN = {
     "config": "pgq.cli.schema:config",
+    "dead": "pgq.cli.dead:dead",
+    "enqueue": "pgq.cli.enqueue:enqueue",
+    "explain": "pgq.cli.explain:explain",
+    "job": "pgq.cli.job:job",
     "migrate": "pgq.cli.schema:migrate",
+    "queue": "pgq.cli.queue:queue",
     "version": "pgq.cli.schema:version",
+    "workers": "pgq.cli.workers:workers",
 }
 """This package's commands; others come as entry points of the group `pgq.commands`."""
 
-OK, FAILED, USAGE, NOT_FOUND, REFUSED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+OK, FAILED, USAGE, NOT_FOUND, REFUSED, UNAVAILABLE, TIMED_OUT = range(7)
+INTERRUPTED = 130
 
 _EXIT_CODES: dict[type[errors.PgqError], int] = {
     errors.NoSuchJob: NOT_FOUND,
@@ -33,6 +40,7 @@ _EXIT_CODES: dict[type[errors.PgqError], int] = {
     errors.ConfigError: USAGE,
     errors.TaskError: USAGE,
     errors.Unavailable: UNAVAILABLE,
+    errors.WaitTimeout: TIMED_OUT,
 }
 
 EPILOG = """\b
@@ -43,6 +51,7 @@ Exit codes:
   3    no such job or queue
   4    refused: the job's state, the schema's version, or somebody else is at it
   5    the database cannot be reached
+  6    what was waited for did not happen in time
   130  interrupted
 """
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,6 +18,16 @@ Format = Literal["table", "json"]
 Row = Mapping[str, Any]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """JSON text that is printed letter by letter: reading it could cost digits."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def option(command: _Command) -> _Command:
@@ -78,7 +90,18 @@ def _fitted(line: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+    kept: list[str] = []
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, Verbatim):
+            return _plain(value)
+        kept.append(value.text)
+        return f"\0{len(kept) - 1}"
+
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=plain)
+    if not kept:
+        return text
+    return re.sub(r'"\\u0000(\d+)"', lambda place: kept[int(place[1])], text)
 
 
 def _plain(value: Any) -> Any:

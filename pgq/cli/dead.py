@@ -1,0 +1,159 @@
+"""`pgq dead`: dead letters, the jobs that will not be tried again unless somebody asks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from pgq.cli import errands, people, values, verbs
+from pgq.cli import output as out
+from pgq.cli.progress import Progress
+
+BATCH = 1000
+"""Dead letters that are moved together."""
+
+_LISTED = (
+    "id", "task", "queue", "reason", "fingerprint", "error_class", "message", "attempt", "crashes",
+    "died_at",
+)  # fmt: skip
+_COLUMNS = {
+    "id": "id",
+    "task": "task",
+    "queue": "queue",
+    "died_at": "died",
+    "fingerprint": "fingerprint",
+    "error": "error",
+}
+_ids = click.argument("ids", nargs=-1, type=values.job_id, metavar="[ID...]")
+_limit = click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="At most so many.",
+)
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--fingerprint", help="With this kind of error, as `pgq dead list` shows."),
+        click.option("-t", "--task", help="Of this task."),
+        click.option("-q", "--queue", help="Of this queue."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def dead() -> None:
+    """List dead letters, retry and purge them."""
+
+
+@dead.command("list")
+@_filters
+@click.option("--before", type=values.job_id, metavar="ID", help="Older than this job.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@out.option
+def list_(output: out.Format, **filters: Any) -> None:
+    """Dead letters, the newest jobs first."""
+    with verbs.session() as session:
+        letters = verbs.rows(session, "list_dead", _LISTED, **filters)
+        now = verbs.now(session)
+    if output == "json":
+        out.write(letters, _LISTED, output=output)
+        return
+    for each in letters:
+        said = ": ".join(filter(None, (each["error_class"], each["message"])))
+        each["error"] = said or each["reason"]
+    people.table(letters, _COLUMNS, now=now, widths={"task": 16, "queue": 10, "error": 29})
+
+
+@dead.command()
+@_ids
+@click.option(
+    "--payload", type=values.json_text, metavar="JSON|@FILE|-", help="For one ID: another."
+)
+@_filters
+@click.option("--all", "everything", is_flag=True, help="Whatever there is.")
+@_limit
+@out.option
+def retry(
+    ids: tuple[int, ...],
+    payload: str | None,
+    everything: bool,
+    limit: int,
+    output: out.Format,
+    **filters: str | None,
+) -> None:
+    """Run dead letters again, from their first attempt: those named, or the oldest by filter.
+
+    By filter, those whose unique key is taken stay dead.
+    """
+    given = {name: value for name, value in filters.items() if value is not None}
+    if ids:
+        if given or everything:
+            raise click.UsageError("IDs and filters exclude each other")
+        errands.retry(ids, payload=payload, output=output)
+        return
+    if payload is not None:
+        raise click.UsageError("--payload needs the ID of the job that it is for")
+    if not given and not everything:
+        raise click.UsageError("which? give IDs, --queue, --task, --fingerprint or --all")
+    _in_batches("redrive", given, limit=limit, did="retried", output=output)
+
+
+@dead.command()
+@_ids
+@_filters
+@click.option("--older-than", type=values.duration, help="Dead for at least so long.")
+@_limit
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@out.option
+def purge(
+    ids: tuple[int, ...],
+    older_than: timedelta | None,
+    limit: int,
+    yes: bool,
+    output: out.Format,
+    **filters: str | None,
+) -> None:
+    """Delete dead letters for good, the oldest first. All conditions that are given must hold."""
+    given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+    if older_than is not None:
+        given["older_than"] = older_than
+    if ids:
+        given["ids"] = list(ids)
+    if not given:
+        raise click.UsageError("which? give IDs, --queue, --task, --fingerprint or --older-than")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(
+                "purge deletes for good; say --yes, since there is no terminal to ask"
+            )
+        click.confirm(
+            f"Delete up to {people.plural(limit, 'dead letter')} for good?", abort=True, err=True
+        )
+    _in_batches("purge", given, limit=limit, did="purged", output=output)
+
+
+def _in_batches(
+    verb: str, conditions: dict[str, Any], *, limit: int, did: str, output: out.Format
+) -> None:
+    count = 0
+    with verbs.session() as session, Progress() as progress:
+        while count < limit:
+            moved = verbs.value(session, verb, **conditions, limit=min(BATCH, limit - count))
+            count += moved
+            progress.show(f"{people.plural(count, 'dead letter')} {did}")
+            if not moved:
+                break
+    if output == "json":
+        out.write_one({did: count, "limit_reached": count >= limit}, output=output)
+        return
+    more = "; there may be more: repeat, or raise --limit" if count >= limit else ""
+    click.echo(f"{people.plural(count, 'dead letter')} {did}{more}")

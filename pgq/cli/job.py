@@ -1,0 +1,168 @@
+"""`pgq job`: looking at jobs, and changing what becomes of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+import click
+
+from pgq.cli import document, errands, people, values, verbs
+from pgq.cli import output as out
+from pgq.cli.log import logs
+from pgq.cli.wait import wait
+from pgq.job import State
+
+_LISTED = (
+    "id", "task", "queue", "priority", "state", "attempt", "crashes", "suspect", "run_at",
+    "created_at", "claimed_at", "started_at", "finished_at", "worker", "tags",
+)  # fmt: skip
+_COLUMNS = {
+    "id": "id",
+    "task": "task",
+    "queue": "queue",
+    "priority": "pri",
+    "state": "state",
+    "attempt": "att",
+    "created_at": "created",
+    "starts_at": "starts",
+}
+_ATTEMPT_COLUMNS = {
+    "attempt": "attempt",
+    "reason": "reason",
+    "charged": "charged",
+    "worker_name": "worker",
+    "ended_at": "ended",
+    "error": "error",
+}
+_ids = click.argument("ids", nargs=-1, required=True, type=values.job_id, metavar="ID...")
+_id = click.argument("job_id", type=values.job_id, metavar="ID")
+
+
+@click.group()
+def job() -> None:
+    """Look at jobs, wait for them, cancel, retry and change them."""
+
+
+job.add_command(logs)
+job.add_command(wait)
+
+
+@job.command("list")
+@click.option("-q", "--queue", help="Of this queue.")
+@click.option("-s", "--state", type=click.Choice(get_args(State)), help="In this state.")
+@click.option("-t", "--task", help="Of this task.")
+@click.option("--tag", help="With this tag.")
+@click.option("--before", type=values.job_id, metavar="ID", help="Older than this job.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@out.option
+def list_(output: out.Format, **filters: Any) -> None:
+    """Jobs, the newest first."""
+    with verbs.session() as session:
+        jobs = verbs.rows(session, "list_jobs", _LISTED, **filters)
+        now = verbs.now(session)
+    if output == "json":
+        out.write(jobs, _LISTED, output=output)
+        return
+    for each in jobs:
+        waits = each["state"] in ("scheduled", "retrying")
+        each["starts_at"] = each["run_at"] if waits else None
+    people.table(jobs, _COLUMNS, now=now, widths={"task": 26, "queue": 14})
+
+
+@job.command()
+@_id
+@out.option
+def show(job_id: int, output: out.Format) -> None:
+    """All about one job: its state, payload, result, and the attempts that failed."""
+    with verbs.session() as session:
+        found = document.of(session, job_id)
+        content = document.content(session, job_id)
+        attempts = document.attempts(session, job_id)
+        now = verbs.now(session)
+    if output == "json":
+        out.write_one({**found, **content, "attempts": attempts}, output=output)
+        return
+    told = {name: value for name, value in {**found, **content}.items() if _tells(value)}
+    out.write_one(
+        {
+            name: people.moment(value, now=now)
+            if isinstance(value, datetime)
+            else people.duration(value)
+            if isinstance(value, timedelta)
+            else value
+            for name, value in told.items()
+        },
+        output=output,
+    )
+    if not content:
+        click.echo("pgq: payload and result are not shown: this role may not see them", err=True)
+    if not attempts:
+        return
+    for each in attempts:
+        each["error"] = _error(each)
+    click.echo()
+    people.table(attempts, _ATTEMPT_COLUMNS, now=now, widths={"worker_name": 20, "error": 60})
+    if traceback := attempts[-1]["traceback"]:
+        click.echo(f"\n{people.printable(traceback.rstrip())}")
+
+
+@job.command()
+@_ids
+@out.option
+def cancel(ids: tuple[int, ...], output: out.Format) -> None:
+    """Cancel jobs: at once those that wait; the handler of one that runs is told to stop."""
+
+    def errand(session: verbs.Session, job_id: int) -> str:
+        answer = str(verbs.value(session, "cancel", id=job_id))
+        return "cancelled" if answer == "cancelled" else "runs: its cancellation is requested"
+
+    errands.run(ids, errand, noun="job", output=output)
+
+
+@job.command()
+@_ids
+@click.option("--payload", type=values.json_text, metavar="JSON|@FILE|-", help="Another payload.")
+@out.option
+def retry(ids: tuple[int, ...], payload: str | None, output: out.Format) -> None:
+    """Run dead or cancelled jobs again, from their first attempt."""
+    errands.retry(ids, payload=payload, output=output)
+
+
+@job.command("run-now")
+@_ids
+@out.option
+def run_now(ids: tuple[int, ...], output: out.Format) -> None:
+    """Let scheduled and retrying jobs start without waiting for their time."""
+
+    def errand(session: verbs.Session, job_id: int) -> str:
+        verbs.value(session, "run_now", id=job_id)
+        return "ready"
+
+    errands.run(ids, errand, noun="job", output=output)
+
+
+@job.command()
+@_id
+@click.option("--payload", type=values.json_text, metavar="JSON|@FILE|-")
+@click.option("--priority", type=click.IntRange(0, 9), help="0 is soonest.")
+@click.option("--run-at", type=values.instant, metavar="TIME")
+@out.option
+def edit(job_id: int, output: out.Format, **changes: Any) -> None:
+    """Change the payload, the priority or the time of a job that waits or is dead."""
+    if all(value is None for value in changes.values()):
+        raise click.UsageError("nothing to change; give --payload, --priority or --run-at")
+
+    def errand(session: verbs.Session, job_id: int) -> str:
+        verbs.value(session, "edit", id=job_id, **changes)
+        return "changed"
+
+    errands.run([job_id], errand, noun="job", output=output)
+
+
+def _tells(value: Any) -> bool:
+    return value is not None and value is not False and value != []
+
+
+def _error(attempt: verbs.Row) -> str | None:
+    return ": ".join(filter(None, (attempt["error_class"], attempt["message"]))) or None
