@@ -31,7 +31,8 @@ _LEVELS = frozenset(get_args(Level))
 
 LOG_MANY = (
     "select id from pgq.log_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
-    "p_messages => %s::text[], p_levels => %s::text[], p_progresses => %s::real[], p_ages => %s::float8[])"
+    "p_messages => %s::text[], p_levels => %s::text[], p_progresses => %s::real[], "
+    "p_ages => %s::float8[])"
 )
 
 _Line = tuple[int, str, str, str, float | None, float]

@@ -16,7 +16,7 @@ from pgq_worker.slots import Held, Slots, allocate
 
 
 class ChildProcess:
-    """A running child: a fresh interpreter, a channel to it, and memory that tells what it holds."""
+    """A running child: a fresh interpreter, a channel to it, and the memory of what it holds."""
 
     def __init__(
         self,

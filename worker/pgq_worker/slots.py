@@ -26,7 +26,7 @@ _TOKEN, _BEGUN, _TIMEOUT = 8, 24, 32
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job in hand. `begun_at` is 0 before its handler begins, `timeout` infinite after it ended."""
+    """A job in hand: `begun_at` is 0 before its handler begins, `timeout` infinite after it."""
 
     id: int
     token: UUID

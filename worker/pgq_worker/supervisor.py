@@ -262,7 +262,7 @@ class Supervisor:
                     log.error("child %d said something unknown: %s", child.executor, message)
 
     async def _settle(self, child: ChildProcess, held: list[Held], in_order: bool) -> None:
-        """Give back what a dead child held; unless it was told to end, jobs that had begun are blamed."""
+        """Give back what a dead child held; unless it was told to end, begun jobs are blamed."""
         registration = self._standing.registration
         try:
             if in_order:
