@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import re
 import shlex
 import shutil
 import subprocess
@@ -35,6 +36,8 @@ START_TIMEOUT = 30
 """Seconds."""
 LONGEST_SOCKET_FOLDER = 85
 """Bytes; the operating system takes about 104 with the socket's own name."""
+NOBODY = 999_999_999
+"""A pid that no process can have."""
 LONGEST_LOG = 8 * 1024 * 1024
 """Bytes of the server's log that a start keeps."""
 
@@ -127,6 +130,8 @@ class Postgres:
     def _make_folder(self) -> None:
         self._user = binaries.account()
         try:
+            if set(str(self.folder)) & set('"$`\\'):
+                raise OSError(f"Postgres cannot take the name {self.folder}")
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._make_private(self.folder)
         except OSError as error:
@@ -221,9 +226,19 @@ class Postgres:
         options = " ".join(
             f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items()
         )
-        self._control(programs, "start", "-l", str(self.log), "-o", options)
+        self._launch_after_orphans(programs, "-l", str(self.log), "-o", options)
         if not self._is_up():
             raise Unavailable(f"Postgres started but takes no connection; see {self.log}")
+
+    def _launch_after_orphans(self, programs: Binaries, *options: str) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            try:
+                return self._control(programs, "start", *options)
+            except Unavailable as error:
+                if "still in use" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def _control(self, programs: Binaries, verb: str, *options: str) -> None:
         command = (programs / "pg_ctl", verb, "-D", self.cluster, "-w", "-t", str(START_TIMEOUT))
@@ -289,12 +304,20 @@ class Postgres:
         return _is_postgres(pid)
 
     def _forget_dead_postmaster(self) -> None:
-        if not self._postmaster_lives():
-            (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        """Let go of the pid of a postmaster that is gone, and may be somebody else's by now.
+
+        The rest of the file stays: by it Postgres finds processes of the dead one that still run.
+        """
+        pid_file = self.cluster / "postmaster.pid"
+        if pid_file.exists() and not self._postmaster_lives():
+            _, _, rest = pid_file.read_text().partition("\n")
+            pid_file.write_text(f"{NOBODY}\n{rest}")
+            (self._socket_folder() / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _socket_folder(self) -> Path:
         inside = self.folder / "socket"
-        if len(os.fsencode(inside)) <= LONGEST_SOCKET_FOLDER:
+        # A comma would make it two hosts.
+        if len(os.fsencode(inside)) <= LONGEST_SOCKET_FOLDER and "," not in str(inside):
             return inside
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"pgq-{digest}"
@@ -326,5 +349,5 @@ def _is_postgres(pid: int) -> bool:
 
 def _last_words(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "error" in line.lower()]
-    return (telling or lines or ["it said nothing"])[-1]
+    telling = [line for line in lines if re.search("FATAL|PANIC|error|invalid", line)]
+    return "; ".join((telling or lines or ["it said nothing"])[-2:])
