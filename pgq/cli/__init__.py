@@ -113,8 +113,16 @@ def explained(error: Exception) -> tuple[str, int]:
             parts = (error.diag.message_primary or str(error), error.diag.message_hint)
             return _one_line(". ".join(part for part in parts if part)), FAILED
         error = known
+    if isinstance(error, errors.DatabaseError):
+        details = " ".join(part for part in (error.detail, error.hint) if part)
+        line = f"{error.message}: {details}" if details else error.message
+        return _one_line(line), _exit_code(error)
+    return _one_line(str(error)), _exit_code(error)
+
+
+def _exit_code(error: Exception) -> int:
     codes = (code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
-    return _one_line(str(error)), next(codes, FAILED)
+    return next(codes, FAILED)
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -18,9 +19,13 @@ def run(
     *,
     noun: str,
     output: out.Format,
+    phrases: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Print what `errand` did to each. One that is refused is told of and does not stop the others;
-    the exit code is then that of the first."""
+    """Print what `errand` did to each, a word; `phrases` says it to people where that is too short.
+
+    One that is refused is told of and does not stop the others; the exit code is then that of the
+    first.
+    """
     done: list[dict[str, Any]] = []
     code = 0
     with verbs.session() as session:
@@ -34,7 +39,7 @@ def run(
             else:
                 done.append({noun: name, "did": did})
                 if output == "table":
-                    click.echo(f"{noun} {out.shown(name)} {did}")
+                    click.echo(f"{noun} {out.shown(name)} {phrases.get(did, did)}")
     if output == "json":
         out.write(done, [noun, "did"], output=output)
     click.get_current_context().exit(code)

@@ -66,7 +66,8 @@ def list_(output: out.Format, **filters: Any) -> None:
         return
     for each in jobs:
         waits = each["state"] in ("scheduled", "retrying")
-        each["starts_at"] = each["run_at"] if waits else None
+        is_due = waits and each["run_at"] <= now
+        each["starts_at"] = "now" if is_due else each["run_at"] if waits else None
     people.table(jobs, _COLUMNS, now=now, widths={"task": 26, "queue": 14})
 
 
@@ -114,10 +115,10 @@ def cancel(ids: tuple[int, ...], output: out.Format) -> None:
     """Cancel jobs: at once those that wait; the handler of one that runs is told to stop."""
 
     def errand(session: verbs.Session, job_id: int) -> str:
-        answer = str(verbs.value(session, "cancel", id=job_id))
-        return "cancelled" if answer == "cancelled" else "runs: its cancellation is requested"
+        return str(verbs.value(session, "cancel", id=job_id))
 
-    errands.run(ids, errand, noun="job", output=output)
+    phrases = {"requested": "is running: its handler is told to stop"}
+    errands.run(ids, errand, noun="job", output=output, phrases=phrases)
 
 
 @job.command()

@@ -61,9 +61,10 @@ def pause(queues: tuple[str, ...], output: out.Format) -> None:
     """Let no more jobs of these queues start; those that run go on."""
 
     def errand(session: verbs.Session, name: str) -> str:
-        return "paused" if verbs.value(session, "pause", queue=name) else "was paused already"
+        return "paused" if verbs.value(session, "pause", queue=name) else "unchanged"
 
-    errands.run(queues, errand, noun="queue", output=output)
+    phrases = {"unchanged": "was paused already"}
+    errands.run(queues, errand, noun="queue", output=output, phrases=phrases)
 
 
 @queue.command()
@@ -73,9 +74,10 @@ def resume(queues: tuple[str, ...], output: out.Format) -> None:
     """Let jobs of these queues start again."""
 
     def errand(session: verbs.Session, name: str) -> str:
-        return "resumed" if verbs.value(session, "resume", queue=name) else "was not paused"
+        return "resumed" if verbs.value(session, "resume", queue=name) else "unchanged"
 
-    errands.run(queues, errand, noun="queue", output=output)
+    phrases = {"unchanged": "was not paused"}
+    errands.run(queues, errand, noun="queue", output=output, phrases=phrases)
 
 
 @queue.command("set")
