@@ -50,6 +50,11 @@ def fetch_sync(connection: Any, statement: Statement) -> Rows:
         return cast(Rows, kind.run(connection, statement))
 
 
+def is_async(connection: Any) -> bool:
+    """Whether it is `fetch` that runs statements over this connection, and not `fetch_sync`."""
+    return _kind(type(connection)).mode == "async"
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     mode: Literal["sync", "async"]

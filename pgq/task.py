@@ -125,6 +125,10 @@ class Task(Generic[C, P, R]):
         """`bind_json` of a payload that is already decoded."""
         return self._arguments.load(to_json(payload))
 
+    def dump_json(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The payload, as JSON text, of a job with these arguments. Raises `TaskError`."""
+        return self._arguments.dump(args, kwargs)
+
     def is_permanent(self, error: BaseException) -> bool:
         """Whether a job that failed with `error` is not to be tried again."""
         return isinstance(error, self._permanent)
