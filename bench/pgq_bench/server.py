@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from pgq import database, schema
-from pgq.errors import ConfigError
-from pgq.postgres import Postgres
+from pgq_worker import scratch
 
 DAYS = 40
 """Day partitions ahead: a fresh installation's few hide what they cost."""
@@ -35,17 +32,20 @@ class Server:
     """
 
     def __init__(self, dsn: str | None, *, bin_dir: Path | None = None) -> None:
-        self._bin_dir = bin_dir
         self._named = dsn
-        self._dsn = ""
+        self._bin_dir = bin_dir
         self._stack = ExitStack()
-        self._made = 0
         self._prefix = f"pgq_bench_{os.getpid()}"
+        self._numbers = count(1)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._dsn = self._named if self._named is not None else stack.enter_context(self._own())
-            self._template = stack.enter_context(self._created(f"{self._prefix}_template"))
+            self._dsn = stack.enter_context(
+                scratch.server(self._named, bin_dir=self._bin_dir, settings=SETTINGS)
+            )
+            self._template = stack.enter_context(
+                scratch.new_database(self._dsn, f"{self._prefix}_template")
+            )
             schema.migrate(self._template)
             with opened(self._template) as session:
                 session.execute("select pgq.partition(p_days => %s)", [DAYS])
@@ -63,8 +63,9 @@ class Server:
     @contextmanager
     def fresh(self) -> Iterator[str]:
         """The DSN of a database with an empty queue, dropped at the end."""
-        self._made += 1
-        with self._created(f"{self._prefix}_{self._made}", f"{self._prefix}_template") as dsn:
+        name = f"{self._prefix}_{next(self._numbers)}"
+        template = f"{self._prefix}_template"
+        with scratch.new_database(self._dsn, name, template=template) as dsn:
             yield dsn
 
     def facts(self) -> dict[str, str]:
@@ -75,41 +76,6 @@ class Server:
                 name: str(database.fetch_one(session, "select current_setting(%s)", [name])[0])
                 for name in names
             }
-
-    @contextmanager
-    def _own(self) -> Iterator[str]:
-        folder = Path(tempfile.mkdtemp(prefix="pgq-bench-", dir=_disk()))
-        folder.chmod(0o755)
-        postgres = Postgres(folder, bin_dir=self._bin_dir, settings=SETTINGS)
-        try:
-            postgres.start()
-            yield postgres.dsn
-        finally:
-            postgres.close()
-            shutil.rmtree(folder, ignore_errors=True)
-
-    @contextmanager
-    def _created(self, name: str, template: str | None = None) -> Iterator[str]:
-        command = sql.SQL("create database {}").format(sql.Identifier(name))
-        if template:
-            command += sql.SQL(" template {}").format(sql.Identifier(template))
-        try:
-            self._administer(command)
-        except psycopg.errors.InsufficientPrivilege:
-            raise ConfigError(
-                "the bench makes databases of its own, which this role may not: name one that may "
-                "(alter role … createdb), or no server at all to measure one of ours"
-            ) from None
-        try:
-            yield make_conninfo(self._dsn, dbname=name)
-        finally:
-            self._administer(
-                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-            )
-
-    def _administer(self, command: sql.Composed) -> None:
-        with opened(self._dsn) as session:
-            session.execute(command)
 
 
 @contextmanager
@@ -136,8 +102,3 @@ def tidy(session: Session, *tables: str) -> None:
         session.execute(sql.SQL("vacuum (analyze) {}").format(sql.SQL(table)))
     with suppress(psycopg.errors.InsufficientPrivilege):
         session.execute("checkpoint")
-
-
-def _disk() -> str:
-    # /tmp is memory on some systems; what is durable has to be on a disk.
-    return "/var/tmp" if os.path.isdir("/var/tmp") else tempfile.gettempdir()

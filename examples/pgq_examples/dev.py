@@ -1,0 +1,78 @@
+"""`pgq dev`: everything that is needed to see a job run, until interrupted."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from typing import Literal
+
+import click
+
+from pgq import binaries, config, schema
+from pgq.config import Settings
+from pgq_worker import command, logs
+from pgq_worker.plan import Plan, parse_queues
+
+APP = "pgq_examples.tasks:app"
+INSERT = "insert into pgq.job (task, payload) values ('echo', '[42]')"
+
+
+@click.command()
+@click.option(
+    "-a", "--app", default=APP, show_default=True, metavar="MODULE:NAME", help="The app to run."
+)
+@click.option(
+    "-q", "--queues", default="default", show_default=True, metavar="NAME[=N],…", help="Its queues."
+)
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+def dev(app: str, queues: str, processes: int) -> None:
+    """Start Postgres, install the schema and run a worker, until interrupted.
+
+    The database is that of DATABASE_URL or of libpq's variables, else an embedded Postgres, which
+    keeps its data and stops with this command, however that ends.
+    """
+    settings = config.load()
+    form: Literal["text", "json"] = "text"
+    logs.configure(settings.log_level, form)
+    dsn = config.dsn(settings)
+    plan = Plan(
+        app=app,
+        dsn=dsn,
+        listen_dsn=settings.listen_url,
+        queues=parse_queues(queues),
+        processes=processes,
+        grace=2.0,
+        pooled=settings.listen_url is not None,
+        log_level=settings.log_level,
+        log_format=form,
+    )
+    schema.migrate(dsn)
+    click.echo(welcome(settings, dsn))
+    command.run(plan)
+
+
+def welcome(settings: Settings, dsn: str) -> str:
+    """What to paste into another terminal."""
+    url = '"$DATABASE_URL"' if settings.database_url else shlex.quote(dsn)
+    database = dsn if settings.database_url is None else "that of your environment"
+    psql = f"{_psql(settings)} {url}".rstrip() if dsn else _psql(settings)
+    return "\n".join(
+        [
+            f"The database is {database}.",
+            "In another terminal:",
+            "",
+            f'    {psql} -c "{INSERT}"',
+            "",
+            "Its job runs here. ^C stops everything.",
+        ]
+    )
+
+
+def _psql(settings: Settings) -> str:
+    if shutil.which("psql"):
+        return "psql"
+    folders = [settings.bin_dir] if settings.bin_dir else binaries.candidates()
+    return next(
+        (shlex.quote(str(folder / "psql")) for folder in folders if (folder / "psql").exists()),
+        "psql",
+    )
