@@ -73,11 +73,14 @@ begin
         from pgq.straggler t
         where t.stream = p_stream
             and t.to_seq is null
-            and (t.holder <> all (v_holders)
-                or (t.xid <> all (v_prepared)
+            -- Null differs from all of nothing: a straggler has one of the two.
+            and case
+                when t.xid is null then t.holder <> all (v_holders)
+                else t.xid <> all (v_prepared)
                     and not exists (
                         select from pg_catalog.pg_prepared_xacts x where x.transaction = t.xid
-                    )))
+                    )
+            end
         for update skip locked
     ));
 
