@@ -39,6 +39,9 @@ begin
     if v_mark is null then
         return 0;
     end if;
+    -- The floors below may pass rows of these. Whoever resolves one that has ended must know while this
+    -- transaction is open, because then it cannot see those floors.
+    perform from pgq.straggler s where s.stream = 'ready' and s.to_seq is null for key share skip locked;
     foreach v_lane in array coalesce(p_lanes, '{}') loop
         select f.* into v_floor from pgq.floor f where f.lane = v_lane order by f.floor desc limit 1;
         v_floor.floor := coalesce(v_floor.floor, 0);
@@ -134,6 +137,7 @@ set enable_mergejoin = off
 as $$
 declare
     v_straggler  pgq.straggler;
+    v_relied_on  boolean;
     v_to         bigint;
     v_until      timestamptz := clock_timestamp() + interval '50 milliseconds';
 begin
@@ -163,36 +167,44 @@ begin
         select s.*
         from pgq.straggler s
         where s.stream = 'ready'
-            and s.to_seq is not null
+            and s.from_seq <= s.to_seq
         order by s.id
         limit 10
-        for update skip locked
+        for no key update skip locked
     loop
+        -- A statement of its own, before the floors are read. While a transaction is open that may have
+        -- passed this one's rows, all that it may have made get a new seq.
+        perform from pgq.straggler s where s.id = v_straggler.id for update skip locked;
+        v_relied_on := not found;
         loop
             v_to := least(v_straggler.from_seq + 20000, v_straggler.to_seq);
             insert into pgq.passed (job_id, seq)
             select r.job_id, r.seq
             from (select distinct l.lane from pgq.lane l) l
-            cross join lateral (
+            left join lateral (
                 select f.floor from pgq.floor f where f.lane = l.lane order by f.floor desc limit 1
-            ) f
+            ) f on true
             cross join lateral (
                 select r.job_id, r.seq
                 from pgq.ready r
                 where r.lane = l.lane
                     and r.seq between v_straggler.from_seq and v_to
-                    and r.seq < f.floor
+                    and (v_relied_on or r.seq < f.floor)
                 offset 0
             ) r;
             v_straggler.from_seq := v_to + 1;
             exit when v_to >= v_straggler.to_seq or clock_timestamp() > v_until;
         end loop;
-        if v_to >= v_straggler.to_seq then
-            delete from pgq.straggler s where s.id = v_straggler.id;
-        else
-            update pgq.straggler s set from_seq = v_straggler.from_seq where s.id = v_straggler.id;
-        end if;
+        update pgq.straggler s set from_seq = v_straggler.from_seq where s.id = v_straggler.id;
     end loop;
+    delete from pgq.straggler s
+    where s.ctid = any (array(
+        select d.ctid
+        from pgq.straggler d
+        where d.stream = 'ready'
+            and d.from_seq > d.to_seq
+        for update skip locked
+    ));
     perform pgq._new_seq(array(
         select r.ctid
         from pgq.passed p
