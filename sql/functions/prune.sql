@@ -299,7 +299,9 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    v_old  timestamptz := clock_timestamp() - interval '2 minutes';
+    v_old   timestamptz := clock_timestamp() - interval '2 minutes';
+    -- pgq.reap looks for the last mark that is older than two heartbeats.
+    v_mark  timestamptz := v_old - 2 * (select s.heartbeat from pgq.setting s);
 begin
     delete from pgq.floor f
     where f.ctid = any (array(
@@ -314,9 +316,9 @@ begin
     where m.ctid = any (array(
         select x.ctid
         from pgq.mark x
-        where x.noted_at < v_old
+        where x.noted_at < v_mark
             and exists (
-                select from pgq.mark y where y.stream = x.stream and y.id > x.id and y.noted_at < v_old
+                select from pgq.mark y where y.stream = x.stream and y.id > x.id and y.noted_at < v_mark
             )
         limit 50000
         for update skip locked
