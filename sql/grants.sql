@@ -1,5 +1,5 @@
--- Rights on the schema, the public columns of pgq.job and the view, for the roles that there are.
--- Verbs grant themselves.
+-- Rights on the schema and the public columns of pgq.job, for the roles that there are. Verbs and views
+-- are granted by their own files.
 
 do $$
 declare
@@ -16,11 +16,9 @@ begin
                 ('pgq_admin', 'usage on schema pgq'),
                 ('pgq_enqueuer', 'insert (task, payload, queue, priority, run_at, max_attempts, timeout, '
                     'backoff_base, backoff_max, unique_key, tags, headers), select (id) on pgq.job'),
-                ('pgq_enqueuer', 'usage on sequence pgq.job_id_seq'),
-                ('pgq_viewer', 'select on pgq.job_status')
+                ('pgq_enqueuer', 'usage on sequence pgq.job_id_seq')
         ) v (role, rights)
         join pg_roles r on r.rolname = v.role
-        where v.rights not like '%job_status' or to_regclass('pgq.job_status') is not null
     loop
         execute format('grant %s to %I', v_grant.rights, v_grant.role);
     end loop;
