@@ -300,3 +300,30 @@ def wait_for_lock(conn: Conn, session: Conn) -> None:
         ),
         f"session {pid} waits for a lock",
     )
+
+
+# Days -----------------------------------------------------------------------------------------
+
+
+def day_of_ids(conn: Conn, days_ago: int) -> int:
+    """Lets new ids name a day of the past, as if no upkeep had run since; which day that is."""
+    day = int(value(conn, "select pgq._today() - %s", [days_ago]))
+    if not value(conn, "select to_regclass('pgq.' || pgq._partition_name('job', %s))", [day]):
+        conn.execute("select setval('pgq.job_id_seq', %s)", [day << 32])
+        conn.execute("select pgq.partition()")
+    conn.execute("select setval('pgq.job_id_seq', %s)", [(day << 32) + 100])
+    return day
+
+
+def days(conn: Conn, table: str = "job") -> list[int]:
+    """The days that have a partition."""
+    return [
+        int(each)
+        for each in column(
+            conn,
+            "select to_date(right(c.relname, 8), 'YYYYMMDD') - date '1970-01-01'"
+            " from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+            " where i.inhparent = format('pgq.%%I', %s::text)::regclass order by 1",
+            [table],
+        )
+    ]
