@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def compared(rounds: Sequence[Round], **fields: Any) -> Figure:
 def percentile(values: Iterable[float], share: float) -> float:
     """The least of `values` that is not below `share` of them."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * round(share * 1000) // 1000) - 1)]
+    return ordered[max(0, math.ceil(round(len(ordered) * share, 9)) - 1)]
 
 
 def _number(value: float) -> str:

@@ -78,12 +78,21 @@ class Companion:
         self._started().kill()
         self._started().wait()
 
+    def freeze(self) -> None:
+        """Stop the clock of all its processes: SIGSTOP."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        os.killpg(self.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """End it in good order, and wait."""
         process = self._process
         if process is None:
             return
         if process.poll() is None:
+            self.thaw()
             process.terminate()
             try:
                 process.wait(GRACE)

@@ -1,0 +1,1 @@
+"""The main job end to end, with real processes, checked against what should have happened."""
