@@ -20,7 +20,13 @@ begin
     ) then
         return v_lane;
     end if;
-    if exists (select from pgq.lane l where l.lane = v_lane) then
+    -- Another producer may have entered the same lane since the look above.
+    if exists (
+        select
+        from pgq.lane l
+        where l.lane = v_lane
+            and (l.queue, l.priority, l.suspect) is distinct from (p_queue, p_priority, p_suspect)
+    ) then
         perform pgq._refuse(
             'PQ005',
             format('queue %L cannot be used with priority %s', left(p_queue, 200), p_priority),

@@ -81,7 +81,8 @@ begin
                         select from pg_catalog.pg_prepared_xacts x where x.transaction = t.xid
                     )
             end
-        for update skip locked
+        -- Not FOR UPDATE: an open transaction of a mover that relies on it holds a key share.
+        for no key update skip locked
     ));
 
     v_strayed := v_strayed || array(
