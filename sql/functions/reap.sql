@@ -212,7 +212,14 @@ begin
         select l.job_id, l.token, l.worker, pgq._next_check(l, p_clock)
         from pgq.lease l
         where l.seq between v_straggler.from_seq and v_next
-            and l.seq < v_floor;
+            and l.seq < v_floor
+            and not exists (
+                select
+                from pgq.long_lease g
+                where g.worker = l.worker
+                    and g.job_id = l.job_id
+                    and g.token = l.token
+            );
         if v_next >= v_straggler.to_seq then
             delete from pgq.straggler s where s.id = v_straggler.id;
         else
