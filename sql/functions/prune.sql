@@ -22,10 +22,11 @@ declare
     v_n  bigint;
 begin
     v_n := pgq._prune_dead(p_limit) + pgq._prune_finished(p_limit);
+    -- Before days are entered, which are emptied at commit only.
+    v_n := v_n + pgq._prune_expired(p_limit);
     if pgq._is_due('expire', interval '10 minutes') then
         perform pgq._expire_days();
     end if;
-    v_n := v_n + pgq._prune_expired(p_limit);
     if pgq._is_due('trim', interval '10 seconds') then
         perform pgq._trim();
     end if;
@@ -96,6 +97,7 @@ declare
     v_ids       bigint[] := '{}';
     v_seen      integer := 0;
     v_last      bigint;
+    v_n         bigint := 0;
 begin
     select
         least(s.keep_finished, min(q.keep_finished)), greatest(s.keep_finished, max(q.keep_finished))
@@ -139,12 +141,24 @@ begin
         from unnest(v_ids) i (id)
         group by i.id >> 32
     loop
-        delete from pgq.finished f
-        where f.job_id = any (v_row.ids)
-            and f.job_id between v_row.low and v_row.high;
+        -- Not those that somebody retries at this moment.
+        with old as (
+            delete from pgq.finished f
+            where f.job_id = any (array(
+                    select x.job_id
+                    from pgq.finished x
+                    where x.job_id = any (v_row.ids)
+                        and x.job_id between v_row.low and v_row.high
+                    for update skip locked
+                ))
+                and f.job_id between v_row.low and v_row.high
+            returning f.job_id
+        )
+        select array_agg(o.job_id) into v_ids from old o;
+        perform pgq._erase(v_ids);
+        v_n := v_n + coalesce(cardinality(v_ids), 0);
     end loop;
-    perform pgq._erase(v_ids);
-    return coalesce(cardinality(v_ids), 0);
+    return v_n;
 end
 $$;
 comment on function pgq._prune_finished is
@@ -226,6 +240,7 @@ begin
                 select x.ctid from pgq.expired_day x where x.day = v_day for update skip locked
             ));
             insert into pgq.expired_day (day) values (v_day);
+            insert into pgq.cursor (stream, value) values ('expired', 0);
         end if;
     end loop;
 end
@@ -248,14 +263,18 @@ declare
     v_last   bigint;
     v_seen   bigint;
 begin
-    select e.day into v_day from pgq.expired_day e order by e.day limit 1;
+    v_after := coalesce((
+        select c.value from pgq.cursor c where c.stream = 'expired' order by c.id desc limit 1
+    ), 0);
+    select e.day
+    into v_day
+    from pgq.expired_day e
+    where (e.day + 1)::bigint << 32 > v_after
+    order by e.day
+    limit 1;
     if not found then
         return 0;
     end if;
-    v_after := greatest(
-        (select c.value from pgq.cursor c where c.stream = 'expired' order by c.id desc limit 1),
-        v_day::bigint << 32
-    );
     select
         max(j.id),
         count(*),
@@ -277,20 +296,19 @@ begin
     from (
         select j.id
         from pgq.job j
-        where j.id > v_after
+        where j.id > greatest(v_after, v_day::bigint << 32)
             and j.id < (v_day + 1)::bigint << 32
         order by j.id
         limit p_limit
     ) j;
-    if v_seen = p_limit then
-        insert into pgq.cursor (stream, value) values ('expired', v_last);
-    end if;
+    insert into pgq.cursor (stream, value)
+    values ('expired', case when v_seen < p_limit then (v_day + 1)::bigint << 32 else v_last end);
     perform pgq._erase(v_ids);
     return coalesce(cardinality(v_ids), 0);
 end
 $$;
 comment on function pgq._prune_expired is
-    'Of an expired day in which some job lives on: deletes the jobs that ended, a slice at a time.';
+    'Of expired days in which some job lives on: deletes the jobs that ended, a slice at a time.';
 select pgq._allow('_prune_expired');
 
 create or replace function pgq._trim()
