@@ -90,9 +90,9 @@ def retry(
     output: out.Format,
     **filters: str | None,
 ) -> None:
-    """Run dead letters again, from their first attempt: those named, or the oldest by filter.
+    """Run dead letters again.
 
-    By filter, those whose unique key is taken stay dead.
+    They begin with their first attempt. By filter the oldest go first, and those whose unique key is taken stay dead.
     """
     given = {name: value for name, value in filters.items() if value is not None}
     if ids:
@@ -122,7 +122,10 @@ def purge(
     output: out.Format,
     **filters: str | None,
 ) -> None:
-    """Delete dead letters for good, the oldest first. All conditions that are given must hold."""
+    """Delete dead letters for good.
+
+    The oldest go first. All conditions that are given must hold.
+    """
     given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     if older_than is not None:
         given["older_than"] = older_than
@@ -135,9 +138,8 @@ def purge(
             raise click.UsageError(
                 "purge deletes for good; say --yes, since there is no terminal to ask"
             )
-        click.confirm(
-            f"Delete up to {people.plural(limit, 'dead letter')} for good?", abort=True, err=True
-        )
+        if not click.confirm(f"Delete up to {limit:,} dead letters for good?", err=True):
+            raise click.ClickException("nothing was purged")
     _in_batches("purge", given, limit=limit, did="purged", output=output)
 
 

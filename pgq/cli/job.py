@@ -75,7 +75,10 @@ def list_(output: out.Format, **filters: Any) -> None:
 @_id
 @out.option
 def show(job_id: int, output: out.Format) -> None:
-    """All about one job: its state, payload, result, and the attempts that failed."""
+    """All about one job.
+
+    Its state, payload and result, and the attempts that failed.
+    """
     with verbs.session() as session:
         found = document.of(session, job_id)
         content = document.content(session, job_id)
@@ -112,7 +115,10 @@ def show(job_id: int, output: out.Format) -> None:
 @_ids
 @out.option
 def cancel(ids: tuple[int, ...], output: out.Format) -> None:
-    """Cancel jobs: at once those that wait; the handler of one that runs is told to stop."""
+    """Cancel jobs.
+
+    Those that wait end at once; the handler of one that runs is told to stop.
+    """
 
     def errand(session: verbs.Session, job_id: int) -> str:
         return str(verbs.value(session, "cancel", id=job_id))
@@ -126,7 +132,10 @@ def cancel(ids: tuple[int, ...], output: out.Format) -> None:
 @click.option("--payload", type=values.json_text, metavar="JSON|@FILE|-", help="Another payload.")
 @out.option
 def retry(ids: tuple[int, ...], payload: str | None, output: out.Format) -> None:
-    """Run dead or cancelled jobs again, from their first attempt."""
+    """Run dead or cancelled jobs again.
+
+    They begin with their first attempt.
+    """
     errands.retry(ids, payload=payload, output=output)
 
 
@@ -134,7 +143,7 @@ def retry(ids: tuple[int, ...], payload: str | None, output: out.Format) -> None
 @_ids
 @out.option
 def run_now(ids: tuple[int, ...], output: out.Format) -> None:
-    """Let scheduled and retrying jobs start without waiting for their time."""
+    """Make scheduled and retrying jobs ready."""
 
     def errand(session: verbs.Session, job_id: int) -> str:
         verbs.value(session, "run_now", id=job_id)
@@ -150,7 +159,7 @@ def run_now(ids: tuple[int, ...], output: out.Format) -> None:
 @click.option("--run-at", type=values.instant, metavar="TIME")
 @out.option
 def edit(job_id: int, output: out.Format, **changes: Any) -> None:
-    """Change the payload, the priority or the time of a job that waits or is dead."""
+    """Change a job that waits or is dead."""
     if all(value is None for value in changes.values()):
         raise click.UsageError("nothing to change; give --payload, --priority or --run-at")
 

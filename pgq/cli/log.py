@@ -23,7 +23,7 @@ _PAUSE = 0.25
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until the job has ended.")
 @out.option
 def logs(job_id: int, follow: bool, output: out.Format) -> None:
-    """Print the lines that a job has logged, and its progress.
+    """Print what a job has logged.
 
     With -o json each line is an object on a line of its own.
     """

@@ -39,9 +39,9 @@ def queue() -> None:
 @queue.command("list")
 @out.option
 def list_(output: out.Format) -> None:
-    """Queues that ever had a job or have settings, with their jobs by state.
+    """Queues, and their jobs by state.
 
-    Succeeded is a total since the installation.
+    Those that ever had a job or have settings. Succeeded is a total since the installation.
     """
     with verbs.session() as session:
         queues = verbs.rows(session, "list_queues", _LISTED)
@@ -58,7 +58,10 @@ def list_(output: out.Format) -> None:
 @_names
 @out.option
 def pause(queues: tuple[str, ...], output: out.Format) -> None:
-    """Let no more jobs of these queues start; those that run go on."""
+    """Let no more jobs of these queues start.
+
+    Those that run go on.
+    """
 
     def errand(session: verbs.Session, name: str) -> str:
         return "paused" if verbs.value(session, "pause", queue=name) else "unchanged"
@@ -97,7 +100,10 @@ def resume(queues: tuple[str, ...], output: out.Format) -> None:
 )
 @out.option
 def set_(queue_name: str, reset: tuple[str, ...], output: out.Format, **settings: Any) -> None:
-    """Change a queue's settings, also before its first job. What is not given stays."""
+    """Change a queue's settings.
+
+    What is not given stays. A queue can have settings before its first job.
+    """
     changes = {name: value for name, value in settings.items() if value is not None}
     if not changes and not reset:
         raise click.UsageError("nothing to change; give a setting or --reset")
