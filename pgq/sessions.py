@@ -41,7 +41,10 @@ class Sessions:
         self._async: _Idle[psycopg.AsyncConnection[TupleRow], anyio.Semaphore] | None = None
 
     async def fetch(self, statement: Statement) -> Rows:
-        """Run a statement in its own transaction. Raises `Unavailable`."""
+        """Run a statement in its own transaction. Raises `Unavailable`.
+
+        When cancelled or cut off, the statement may have been done all the same.
+        """
         try:
             return await self._fetch(statement)
         except (psycopg.Error, errors.PgqError) as error:
