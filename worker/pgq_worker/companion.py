@@ -86,14 +86,19 @@ class Companion:
         """Let them go on."""
         os.killpg(self.pid, signal.SIGCONT)
 
+    def tell_to_stop(self) -> None:
+        """Have it end in good order, and wait for nothing."""
+        if self.ended() is None:
+            self.thaw()
+            self._started().terminate()
+
     def stop(self) -> None:
         """End it in good order, and wait."""
         process = self._process
         if process is None:
             return
         if process.poll() is None:
-            self.thaw()
-            process.terminate()
+            self.tell_to_stop()
             try:
                 process.wait(GRACE)
             except subprocess.TimeoutExpired:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +26,8 @@ def server(
 ) -> Iterator[str]:
     """The connection string of the named server, or of a new one that is removed at the end.
 
-    `settings` are a new one's. Its commits are durable, on a disk.
+    `settings` are a new one's. Its commits are durable, on a disk. While there is one, SIGTERM raises
+    `SystemExit`, so that it is removed. For the main thread.
     """
     if named is not None:
         yield named
@@ -32,12 +35,14 @@ def server(
     folder = Path(tempfile.mkdtemp(prefix="pgq-scratch-", dir=_disk()))
     folder.chmod(0o711)
     postgres = Postgres(folder, bin_dir=bin_dir, settings=settings)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         postgres.start()
         yield postgres.dsn
     finally:
         postgres.close()
         shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -184,9 +184,10 @@ def _enter_by_sql(stage: Stage, payloads: Sequence[Payload]) -> list[int]:
     with stage.session.transaction():
         return [
             stage.value(
-                "insert into pgq.job (task, queue, payload) values ('measure', %s, %s) returning id",
-                tasks.QUEUE,
+                "insert into pgq.job (task, payload, queue) values (%s, %s, %s) returning id",
+                "measure",
                 json.dumps(payload),
+                tasks.QUEUE,
             )
             for payload in payloads
         ]

@@ -110,6 +110,8 @@ def opened(named: str | None, *, bin_dir: Path | None, log: Path) -> Iterator[St
             )
             for name in NAMES
         }
+        for worker in workers.values():
+            stack.callback(worker.tell_to_stop)
         app = App(dsn)
         stack.callback(app.close_sync)
         stage = Stage(dsn, session, app, workers)
