@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pgq import errors, schema
@@ -19,6 +20,15 @@ from servers import own_binaries
 Pgq = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = Path(sys.executable).parent / "pgq"
 UNREACHABLE = "postgresql://user:sec%40ret@127.0.0.1:1/app"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data folder that others may enter, which pytest's own are not."""
+    made = Path("/tmp") / f"pgq-cli-{os.getpid()}"
+    made.mkdir(mode=0o711)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture
@@ -106,12 +116,12 @@ def test_config_masks_passwords(pgq: Pgq, output: str) -> None:
 )
 def test_a_mistake_gets_one_line_and_a_code(
     pgq: Pgq,
+    folder: Path,
     arguments: list[str],
     variables: dict[str, str],
     code: int,
     words: str,
 ) -> None:
-    folder = Path("/tmp") / f"pgq-cli-{os.getpid()}"
     done = pgq(*arguments, **{"PGQ_DATA_DIR": str(folder), **variables})
     assert done.returncode == code
     line = one_line(done.stderr)
@@ -156,16 +166,11 @@ def test_a_reader_that_leaves_early_sees_no_traceback(pgq: Pgq) -> None:
     assert done.stderr == ""
 
 
-def test_without_a_database_the_embedded_one_is_used(pgq: Pgq) -> None:
-    folder = Path("/tmp") / f"pgq-cli-{os.getpid()}-embedded"
-    folder.mkdir(mode=0o711)
+def test_without_a_database_the_embedded_one_is_used(pgq: Pgq, folder: Path) -> None:
     bin_dir = own_binaries()
     variables = {"PGQ_DATA_DIR": str(folder)}
     if bin_dir:
         variables["PGQ_POSTGRES_BIN"] = str(bin_dir)
-    try:
-        assert pgq("migrate", **variables).returncode == 0
-        kept = json.loads(pgq("version", "-o", "json", **variables).stdout)
-        assert kept["installed"] == schema.VERSION
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    assert pgq("migrate", **variables).returncode == 0
+    kept = json.loads(pgq("version", "-o", "json", **variables).stdout)
+    assert kept["installed"] == schema.VERSION

@@ -32,7 +32,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """A data folder that others may enter, which pytest's own are not."""
     made = Path("/tmp") / f"pgq-embedded-{os.getpid()}-{os.urandom(4).hex()}"
     made.mkdir(mode=0o711)
