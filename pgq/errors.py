@@ -11,7 +11,8 @@
     │   ├── Busy                PQ007
     │   └── WorkerExpired       PQ008
     ├── ConfigError             a setting, a command or an app that makes no sense
-    ├── TaskError               a task is declared twice, is unknown, or got arguments that it does not take
+    ├── TaskError               a task is declared twice, is unknown, or got arguments that it does
+    │                           not take
     ├── JobFailed               waited for a job that ended dead or cancelled
     ├── WaitTimeout             waited for a job that did not end in time
     └── Unavailable             the database cannot be reached or started
