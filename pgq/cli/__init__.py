@@ -43,6 +43,9 @@ _EXIT_CODES: dict[type[errors.PgqError], int] = {
     errors.WaitTimeout: TIMED_OUT,
 }
 
+_TOLD = (click.ClickException, click.Abort, errors.PgqError, psycopg.Error, OSError)
+"""What becomes a line; anything else is a defect of ours, and shows as one."""
+
 EPILOG = """\b
 Exit codes:
   0    done
@@ -86,8 +89,9 @@ class Commands(click.Group):
     ) -> Any:
         """Run a command line; the process ends with its exit code if in `standalone_mode`."""
         try:
+            _check_words(sys.argv[1:] if args is None else args)
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        except (click.ClickException, click.Abort, errors.PgqError, psycopg.Error) as error:
+        except _TOLD as error:
             if not standalone_mode:
                 raise
             message, code = explained(error)
@@ -95,6 +99,14 @@ class Commands(click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else OK)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"{word!r} is not UTF-8") from None
 
 
 def explained(error: Exception) -> tuple[str, int]:
@@ -111,7 +123,8 @@ def explained(error: Exception) -> tuple[str, int]:
         known = database.translation(error)
         if known is None:
             parts = (error.diag.message_primary or str(error), error.diag.message_hint)
-            return _one_line(". ".join(part for part in parts if part)), FAILED
+            line = _one_line(". ".join(part for part in parts if part))
+            return line, USAGE if isinstance(error, psycopg.DataError) else FAILED
         error = known
     if isinstance(error, errors.DatabaseError):
         details = " ".join(part for part in (error.detail, error.hint) if part)

@@ -92,7 +92,8 @@ def retry(
 ) -> None:
     """Run dead letters again.
 
-    They begin with their first attempt. By filter the oldest go first, and those whose unique key is taken stay dead.
+    They begin with their first attempt. By filter the oldest go first, and those whose unique key
+    is taken stay dead.
     """
     given = {name: value for name, value in filters.items() if value is not None}
     if ids:
@@ -134,7 +135,7 @@ def purge(
     if not given:
         raise click.UsageError("which? give IDs, --queue, --task, --fingerprint or --older-than")
     if not yes:
-        if not sys.stdin.isatty():
+        if not out.is_terminal(sys.stdin):
             raise click.UsageError(
                 "purge deletes for good; say --yes, since there is no terminal to ask"
             )

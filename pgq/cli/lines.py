@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import click
 
@@ -37,7 +35,7 @@ class BadLine(click.ClickException):
 
 def batches() -> Iterator[list[Line]]:
     """The lines that are not blank. Those that have arrived do not wait for more."""
-    stream = cast(io.BufferedReader, sys.stdin.buffer)
+    stream = values.stdin()
     rest, number = b"", 0
     while chunk := stream.read1(_CHUNK):
         *whole, rest = (rest + chunk).split(b"\n")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TextIO, TypeVar
 
 import click
 
@@ -41,6 +41,11 @@ def option(command: _Command) -> _Command:
         help="For people or for programs.",
     )
     return decorate(command)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether people are at the other end; a stream that was closed is None."""
+    return stream is not None and stream.isatty()
 
 
 def write(rows: Sequence[Row], columns: Sequence[str], *, output: Format) -> None:
@@ -83,7 +88,7 @@ def shown(value: Any) -> str:
 
 
 def _fitted(line: str) -> str:
-    if not sys.stdout.isatty():
+    if not is_terminal(sys.stdout):
         return line
     width = shutil.get_terminal_size().columns
     return line if len(line) <= width else line[: width - 1] + "…"

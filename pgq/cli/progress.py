@@ -9,6 +9,8 @@ from typing import Self
 
 import click
 
+from pgq.cli.output import is_terminal
+
 _LEAST_PAUSE = 0.1
 """Seconds between two looks of the line."""
 
@@ -17,7 +19,7 @@ class Progress:
     """Writes to standard error, only when that is a terminal, and wipes the line at the end."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = is_terminal(sys.stderr)
         self._shown_at = 0.0
 
     def __enter__(self) -> Self:

@@ -5,12 +5,13 @@ They raise `click.BadParameter` that says what was expected; click adds which pa
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -69,7 +70,7 @@ def instant(text: str) -> datetime:
 def json_text(text: str) -> str:
     """JSON, kept as it was typed: the value itself, @FILE, or - for standard input."""
     if text == "-":
-        content = _decoded(sys.stdin.buffer.read(), "standard input")
+        content = _decoded(stdin().read(), "standard input")
     elif text.startswith("@"):
         content = _decoded(_read(text[1:]), text[1:])
     else:
@@ -112,6 +113,13 @@ def shown(text: str) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def stdin() -> io.BufferedReader:
+    """Standard input, as bytes."""
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed")
+    return cast(io.BufferedReader, sys.stdin.buffer)
 
 
 def _read(path: str) -> bytes:

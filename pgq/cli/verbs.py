@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgq import config, database, schema
+from pgq.cli import extremes
 
 Session = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -24,8 +25,10 @@ _CHANGED = ("42883", "XX000")
 def session() -> Iterator[Session]:
     """A session with the configured database, whose schema is new enough."""
     dsn = config.dsn(config.load())
-    with database.connect(dsn) as opened:
+    # Only closed: psycopg's own block rolls back, with a warning when a query was interrupted.
+    with closing(database.connect(dsn)) as opened:
         schema.check(opened)
+        extremes.tolerate(opened)
         yield opened
 
 

@@ -194,3 +194,18 @@ def test_a_payload_that_may_not_be_seen_is_left_out(conn: Conn, dsn: str, pgq: R
     assert "secret" not in shown.out
     assert "this role may not see them" in shown.err
     assert "secret" in pgq("job", "show", job).out
+
+
+def test_times_beyond_python_hide_no_job(conn: Conn, pgq: Run) -> None:
+    far, past = insert(conn, run_at="20000-01-01", timeout="100000000 years"), insert(conn)
+    conn.execute("update pgq.job set run_at = '4000-01-01 BC' where id = %s", past)
+    listed = pgq("job", "list", "-o", "json").json
+    assert [job["id"] for job in listed] == [*past, *far]
+    assert [job["run_at"][:4] for job in listed] == ["0001", "9999"]
+    for job in (*far, *past):
+        assert pgq("job", "show", job).out
+    assert "9999-12-29" in pgq("job", "list").out
+
+
+def test_a_word_that_is_not_utf8_is_one_line(pgq: Run) -> None:
+    assert "is not UTF-8" in pgq("job", "list", "--task", "\udcff", code=2).refusal(2)
