@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pgq import database
@@ -34,48 +34,50 @@ class Settings(BaseSettings):
     """What the environment says. Frozen; `load` makes it."""
 
     model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        frozen=True,
+        case_sensitive=True,
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     database_url: str | None = Field(
         default=None,
-        validation_alias=AliasChoices("database_url", "DATABASE_URL"),
+        validation_alias="DATABASE_URL",
         repr=False,
         description="The database. Empty: libpq's variables name it. None: the embedded Postgres.",
     )
     listen_url: str | None = Field(
         default=None,
-        validation_alias=AliasChoices("listen_url", "PGQ_LISTEN_URL"),
+        validation_alias="PGQ_LISTEN_URL",
         repr=False,
         description="A direct connection for LISTEN, when the database is behind a pooler.",
     )
     data_dir: Path = Field(
         default_factory=default_data_dir,
-        validation_alias=AliasChoices("data_dir", "PGQ_DATA_DIR"),
+        validation_alias="PGQ_DATA_DIR",
         description="Where the embedded Postgres keeps its data.",
     )
     bin_dir: Path | None = Field(
         default=None,
-        validation_alias=AliasChoices("bin_dir", "PGQ_POSTGRES_BIN"),
+        validation_alias="PGQ_POSTGRES_BIN",
         description="Folder of initdb and pg_ctl for the embedded Postgres.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
-        validation_alias=AliasChoices("log_level", "PGQ_LOG_LEVEL"),
+        validation_alias="PGQ_LOG_LEVEL",
         description="Least level that is logged.",
     )
     log_format: Literal["text", "json"] = Field(
         default="text",
-        validation_alias=AliasChoices("log_format", "PGQ_LOG_FORMAT"),
+        validation_alias="PGQ_LOG_FORMAT",
         description="A line for people or an object for programs.",
     )
 
 
 def variable(name: str) -> str:
     """The environment variable of a setting."""
-    alias = Settings.model_fields[name].validation_alias
-    assert isinstance(alias, AliasChoices)
-    return str(alias.choices[-1])
+    return str(Settings.model_fields[name].validation_alias)
 
 
 def load() -> Settings:
@@ -84,9 +86,7 @@ def load() -> Settings:
         settings = Settings()
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        name = str(first["loc"][0])
-        named = variable(name) if name in Settings.model_fields else name
-        raise ConfigError(f"{named}: {first['msg']}") from None
+        raise ConfigError(f"{first['loc'][0]}: {first['msg']}") from None
     if settings.database_url is None and any(os.environ.get(name) for name in LIBPQ):
         settings = settings.model_copy(update={"database_url": ""})
     for url in (settings.database_url, settings.listen_url):

@@ -94,6 +94,12 @@ def test_config_prefers_the_libpq_variables_to_an_embedded_server(pgq: Pgq) -> N
     assert (settings["database_url"]["value"], settings["database_url"]["origin"]) == ("", "PGHOST")
 
 
+def test_variables_of_other_programs_are_no_settings(pgq: Pgq) -> None:
+    shown = pgq("config", LOG_LEVEL="loud", DATA_DIR="/elsewhere", data_dir="/elsewhere")
+    assert shown.returncode == 0
+    assert "elsewhere" not in shown.stdout
+
+
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_config_masks_passwords(pgq: Pgq, output: str) -> None:
     shown = pgq("config", "-o", output, DATABASE_URL=UNREACHABLE, PGQ_LISTEN_URL=UNREACHABLE)
