@@ -67,6 +67,7 @@ def bench(
         for name, step in STEPS.items():
             if not only or name in only:
                 figures += step(run)
+    facts["load_after"] = _load()
     _say("")
     if output == "json":
         document = {"facts": facts, "figures": [figure.document() for figure in figures]}
@@ -88,7 +89,13 @@ def _machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "pgq": metadata.version("pgq-service"),
+        "load_before": _load(),
     }
+
+
+def _load() -> str:
+    # Of the last minute: what else the machine does flatters some ratios and spoils others.
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def _processor() -> str:

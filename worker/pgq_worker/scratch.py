@@ -26,8 +26,8 @@ def server(
 ) -> Iterator[str]:
     """The connection string of the named server, or of a new one that is removed at the end.
 
-    `settings` are a new one's. Its commits are durable, on a disk. While there is one, SIGTERM raises
-    `SystemExit`, so that it is removed. For the main thread.
+    `settings` are a new one's. Its commits are durable, on a disk. While it runs SIGTERM raises
+    `SystemExit`, so that it is removed: for the main thread.
     """
     if named is not None:
         yield named

@@ -36,8 +36,8 @@ def run(bench: Bench) -> Iterator[Figure]:
     seconds: dict[str, list[float]] = {name: [] for name in statements}
     with bench.server.fresh() as dsn, opened(dsn) as session:
         session.execute(TABLES)
-        for n in range(2 * bench.rounds):
-            bench.say(f"bulk: round {n + 1} of {2 * bench.rounds}")
+        for n in range(bench.rounds):
+            bench.say(f"bulk: round {n + 1} of {bench.rounds}")
             for name, statement in statements.items():
                 seconds[name].append(_timed(session, statement, [PAYLOAD, bench.jobs]))
     for name, shown, least in (
