@@ -22,6 +22,8 @@ def jobs(conn: psycopg.Connection[Any]) -> Jobs:
         "select pgq.configure(p_lease => '2 s', p_heartbeat => '0.5 s', p_poll => '0.25 s', "
         "p_backoff_base => '0.05 s', p_backoff_max => '0.1 s')"
     )
+    # The clock of leases has stood still since the template was made; it catches up by a lease.
+    conn.execute("select pgq.reap()")
     return Jobs(conn)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,9 @@ def is_alive(pid: int) -> bool:
 class Worker:
     """A `pgq worker` process."""
 
-    def __init__(self, dsn: str, *options: str, app: str, log: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, dsn: str, *options: str, app: str, log: Path, environment: dict[str, str]
+    ) -> None:
         self.log = log
         self._file = log.open("w")
         self.process = subprocess.Popen(
@@ -86,10 +89,8 @@ class Worker:
 
     def destroy(self) -> None:
         """Leave nothing of it behind."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.ended()
 
 

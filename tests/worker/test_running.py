@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+
 from support import Jobs, Ledger, Worker, is_alive, until
 
 Start = Callable[..., Worker]

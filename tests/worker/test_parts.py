@@ -1,0 +1,105 @@
+"""Parts of the worker on their own."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from pgq.errors import ConfigError
+from pgq_worker import arrays
+from pgq_worker.execution import MESSAGE_LENGTH, TRACEBACK_LENGTH, described
+from pgq_worker.jobs import ClaimedJob
+from pgq_worker.lines import CAPACITY, Lines
+from pgq_worker.plan import Plan, parse_queues
+from pgq_worker.slots import Slots, allocate
+
+
+def test_reader_of_slots_sees_what_the_writer_holds() -> None:
+    fd = allocate(4)
+    child, supervisor = Slots(fd, size=4), Slots(fd, size=4)
+    os.close(fd)
+    token = uuid4()
+
+    first, second = child.take(7, token.bytes, 5.0), child.take(8, token.bytes, 5.0)
+    child.begin(first, 100.0)
+    child.tick(1)
+
+    held = {job.id: job for job in supervisor.held()}
+    assert (held[7].token, held[7].begun, held[8].begun) == (token, True, False)
+    assert (held[7].overdue(106.0), held[8].overdue(106.0)) == (1.0, -math.inf)
+    assert supervisor.busy == 1
+
+    child.end(first)
+    child.give(second)
+    [left] = supervisor.held()
+    assert (left.id, left.begun, left.overdue(1e9)) == (7, True, -math.inf)
+    assert child.free_count == 3
+
+
+@pytest.mark.parametrize("value", ["", 'a"b', "a\\b", "{a,b}", "null", " ", "é\n\t", "a'b"])
+def test_texts_pass_through_an_array_unchanged(
+    conn: psycopg.Connection[object], value: str
+) -> None:
+    row = conn.execute("select %s::text[]", [arrays.texts([value, None, value])]).fetchone()
+
+    assert row == ([value, None, value],)
+
+
+def test_what_no_text_of_postgres_can_hold_is_replaced(conn: psycopg.Connection[object]) -> None:
+    row = conn.execute("select %s::text[]", [arrays.texts(["a\x00b", "c\ud800d"])]).fetchone()
+
+    assert row == (["a�b", "c?d"],)
+
+
+def test_long_error_is_cut_to_what_is_kept() -> None:
+    try:
+        raise ValueError("x" * 1_000_000)
+    except ValueError as error:
+        failed = described(error)
+
+    assert len(failed.message) == MESSAGE_LENGTH
+    assert failed.traceback is not None
+    assert len(failed.traceback) == TRACEBACK_LENGTH
+
+
+def test_error_whose_text_cannot_be_made_is_still_described() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert "RuntimeError" in described(Mute()).message
+
+
+def test_totals_of_queues_are_divided_over_the_processes() -> None:
+    plan = Plan(app="a", dsn="", queues={"a": 5, "b": None, "c": 1}, processes=2, concurrency=16)
+
+    assert [plan.limits(seat) for seat in range(2)] == [
+        {"a": 3, "b": 16, "c": 1},
+        {"a": 2, "b": 16},
+    ]
+
+
+def test_queues_are_read_with_and_without_a_number() -> None:
+    assert parse_queues("mail=4, default,a=b=2") == {"mail": 4, "default": None, "a=b": 2}
+
+
+@pytest.mark.parametrize("text", ["", "a,,b", "a=", "a=0", "a=-1", "a=x", "=3", "x" * 201])
+def test_queue_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_queues(text)
+
+
+def test_lines_beyond_what_can_wait_are_dropped_rather_than_kept() -> None:
+    async def flood() -> int:
+        lines = Lines(None)
+        job = ClaimedJob((1, "q", "t", "{}", 1, 1, 1.0, False, None), str(uuid4()))
+        for n in range(CAPACITY + 10):
+            lines.add(job, f"line {n}", "info")
+        return len(lines.drain())
+
+    assert asyncio.run(flood()) == CAPACITY
