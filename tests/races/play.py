@@ -42,6 +42,15 @@ class Play:
         (job,) = insert(session, **columns)
         return session, job
 
+    def open_settle(self) -> Conn:
+        """A transaction that has moved the floors."""
+        with connect(self.dsn) as conn:
+            conn.execute("update pgq.floor set at = at - interval '1 minute'")
+        session = self.transaction()
+        for _ in range(2):
+            session.execute("select pgq.settle()")
+        return session
+
     def prepare(self, session: Conn) -> str:
         """Prepares the session's transaction; returns its name."""
         name = f"pgq-{uuid.uuid4()}"

@@ -315,13 +315,23 @@ def test_straggler_that_ends_behind_an_open_settle_is_claimed(play: Play) -> Non
     stray(conn)
     # The job that waited held the floor until now: only the open transaction passes the other.
     assert claimed(conn) == [first]
-    idle = play.transaction()
-    settle(idle)
+    idle = play.open_settle()
     assert floor(idle) > seq_of(session, job)
     session.commit()
     conn.execute("select pgq.settle()")
     conn.execute("select pgq.settle()")
     idle.commit()
+    settle(conn)
+    assert claimed(conn) == [job]
+
+
+def test_straggler_is_claimed_while_another_settle_stays_open(play: Play) -> None:
+    conn = play.session()
+    enter_lane(conn)
+    session, job = play.open_insert()
+    stray(conn)
+    play.open_settle()
+    session.commit()
     settle(conn)
     assert claimed(conn) == [job]
 
@@ -394,24 +404,3 @@ def test_lease_of_a_claim_that_committed_late_ends_with_its_worker(play: Play) -
     upkeep_goes_on(conn)
     answer(conn, "reap")
     assert state(conn, job) == "ready"
-
-
-def test_lease_of_a_claim_that_is_open_for_a_moment_ends_with_its_worker(play: Play) -> None:
-    conn = play.session()
-    jobs = insert(conn, 2)
-    worker = register(conn)
-    session = play.transaction()
-    claim(session, worker=worker)
-    claim(conn, worker=worker)
-    for _ in range(3):
-        upkeep_goes_on(conn)
-        answer(conn, "reap")
-    session.commit()
-    for _ in range(3):
-        pass_marks_by(conn, "1 minute")
-        upkeep_goes_on(conn)
-        answer(conn, "reap")
-    conn.execute("update pgq.worker set expires_at = pgq._clock()")
-    upkeep_goes_on(conn)
-    answer(conn, "reap")
-    assert [state(conn, job) for job in jobs] == ["ready", "ready"]
