@@ -102,6 +102,23 @@ declare
     v_gone   integer := 0;
     v_rows   integer;
 begin
+    -- Whoever mends it already may stay in that transaction for long; or has just done it.
+    if not pg_try_advisory_xact_lock(1885827430, hashint8(p_id)) or (
+        select count(*)
+        from (
+            select f.job_id from pgq.finished f where f.job_id = p_id
+            union all
+            select d.job_id from pgq.dead d where d.job_id = p_id
+            union all
+            select l.job_id from pgq.lease l where l.job_id = p_id
+            union all
+            select r.job_id from pgq.ready r where r.job_id = p_id
+            union all
+            select y.job_id from pgq.delayed y where y.job_id = p_id
+        ) s
+    ) = 1 then
+        return 0;
+    end if;
     select j.* into v_job from pgq.job j where j.id = p_id;
     v_lane := pgq._enter_lane(v_job.queue, v_job.priority);
     -- What has come furthest counts; a row that is being moved just now is left to the next round.
@@ -227,6 +244,7 @@ begin
     -- Counting reads whole tables: only where that is a matter of milliseconds.
     if pg_table_size('pgq.ready') + pg_table_size('pgq.delayed') + pg_table_size('pgq.lease')
         + pg_table_size('pgq.dead') > 64 * 1024 * 1024
+        or not pg_try_advisory_xact_lock(1885827430, 0)
     then
         return 0;
     end if;
