@@ -19,11 +19,9 @@ from support import Jobs, Ledger, Worker
 def jobs(conn: psycopg.Connection[Any]) -> Jobs:
     """The jobs of a database whose leases are short."""
     conn.execute(
-        "select pgq.configure(p_lease => '2 s', p_heartbeat => '0.5 s', p_poll => '0.25 s', "
+        "select pgq.configure(p_lease => '3 s', p_heartbeat => '0.5 s', p_poll => '0.25 s', "
         "p_backoff_base => '0.05 s', p_backoff_max => '0.1 s')"
     )
-    # The clock of leases has stood still since the template was made; it catches up by a lease.
-    conn.execute("select pgq.reap()")
     return Jobs(conn)
 
 

@@ -95,7 +95,7 @@ class Restartable:
         self.session = self.connect()
         self.jobs = Jobs(self.session)
         self.session.execute(
-            "select pgq.configure(p_lease => '2 s', p_heartbeat => '0.5 s', p_poll => '0.25 s')"
+            "select pgq.configure(p_lease => '3 s', p_heartbeat => '0.5 s', p_poll => '0.25 s')"
         )
         self.worker = start(url=server.dsn)
 
