@@ -73,6 +73,13 @@ def test_jobs_claimed_ahead_of_a_long_one_are_given_to_others(
     assert jobs.state(slow) == "running"
 
 
+def test_context_variables_of_one_job_are_not_seen_by_the_next(start: Start, jobs: Jobs) -> None:
+    some = [jobs.add("leave_something_behind") for _ in range(10)]
+    start("-c", "1")
+
+    assert [jobs.result(job) for job in some] == ["nothing"] * 10
+
+
 def test_sync_handlers_run_beside_each_other(start: Start, jobs: Jobs, ledger: Ledger) -> None:
     start("-c", "4")
     some = [jobs.add("wait_in_thread", '{"seconds": 1}') for _ in range(4)]

@@ -189,11 +189,6 @@ def test_running_job_is_cancelled_on_request(jobs: Jobs, ledger: Ledger, task: s
     assert ledger.count("cancelled", job) == 1
 
 
-def test_context_variables_of_one_job_are_not_seen_by_the_next(jobs: Jobs) -> None:
-    for _ in range(5):
-        assert jobs.result(jobs.add("leave_something_behind")) == "nothing"
-
-
 def test_long_handler_is_noted_as_started(jobs: Jobs, ledger: Ledger) -> None:
     job = jobs.add("wait")
     ledger.wait("begin", job)
