@@ -87,6 +87,17 @@ class Race:
             self.doubtful.update(jobs)
             self.running.difference_update(jobs)
 
+    @contextmanager
+    def doubting(self, jobs: Sequence[int]) -> Iterator[None]:
+        """When the connection is lost in the block, nothing is known of these jobs."""
+        try:
+            yield
+        except psycopg.errors.SerializationFailure:
+            raise
+        except psycopg.OperationalError:
+            self.doubts(jobs)
+            raise
+
     def summary(self) -> str:
         deeds = ", ".join(f"{name} {count}" for name, count in sorted(self.deeds.items()))
         return (
@@ -139,7 +150,6 @@ def producer(race: Race, session: Conn, chance: random.Random) -> None:
             jobs += add(session, chance)
         if prepares:
             name = f"race-{uuid.UUID(int=chance.getrandbits(128))}"
-            race.doubtful.update(jobs)
             session.execute(f"prepare transaction '{name}'")
             race.prepared[name] = jobs
             race.did("prepare")
@@ -147,10 +157,8 @@ def producer(race: Race, session: Conn, chance: random.Random) -> None:
             session.rollback()
             race.rolled_back.update(jobs)
         else:
-            race.doubtful.update(jobs)
             session.commit()
             race.committed.update(jobs)
-            race.doubtful.difference_update(jobs)
         session.rollback()
     finally:
         if not session.broken:
@@ -194,19 +202,18 @@ def notary(race: Race, session: Conn, chance: random.Random) -> None:
             session.execute(f"commit prepared '{name}'")
             race.committed.update(jobs)
         race.prepared.pop(name, None)
-        race.doubtful.difference_update(jobs)
     race.pause(0.2)
 
 
 def idler(race: Race, session: Conn, chance: random.Random) -> None:
     """Calls upkeep in a transaction, stays in it, and commits or rolls back."""
     session.isolation_level = chance.choice(
-        [IsolationLevel.READ_COMMITTED] * 4 + [IsolationLevel.REPEATABLE_READ]
+        [IsolationLevel.READ_COMMITTED] * 2 + [IsolationLevel.REPEATABLE_READ]
     )
     try:
         with session.transaction(force_rollback=chance.random() < 0.4):
             session.execute("select 1")
-            race.pause(chance.random() * 0.2)
+            race.pause(chance.random() * 0.5)
             verb = chance.choice(["settle", "settle", "settle", "promote", "reap", "fold"])
             session.execute(f"select pgq.{verb}()")
             race.did(f"idle after {verb}")
@@ -237,12 +244,11 @@ def consumer(race: Race, session: Conn, chance: random.Random) -> None:
         race.running.difference_update(jobs)
     back = [job for job in jobs if chance.random() < 0.1]
     done = [job for job in jobs if job not in back]
-    race.doubts(jobs)
     session.isolation_level = IsolationLevel.READ_COMMITTED
-    finish(session, done, token)
-    give_back(session, back, token, chance)
+    with race.doubting(jobs):
+        finish(session, done, token)
+        give_back(session, back, token, chance)
     with race.lock:
-        race.doubtful.difference_update(jobs)
         race.given_back.update(back)
         race.ended.update(done)
 
@@ -262,19 +268,15 @@ def take_in_transaction(
     jobs: list[int] = []
     undone = chance.random() < 0.3
     try:
-        with session.transaction(force_rollback=undone):
+        with race.doubting(jobs), session.transaction(force_rollback=undone):
             session.execute("select 1")
-            jobs = take(session, chance, token)
+            jobs += take(session, chance, token)
             linger(race, chance, late=0.02)
-            if not undone:
-                race.doubts(jobs)
     except psycopg.errors.SerializationFailure:
         race.did("serialization failure")
         undone = True
     if undone:
         return []
-    with race.lock:
-        race.doubtful.difference_update(jobs)
     race.got(jobs)
     return jobs
 
