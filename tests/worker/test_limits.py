@@ -18,9 +18,18 @@ def most_at_once(ledger: Ledger) -> int:
     return most
 
 
+def add_quick(jobs: Jobs, task: str, queue: str = "default") -> list[int]:
+    """Add so many quick jobs that a worker claims far ahead."""
+    query = (
+        "insert into pgq.job (task, queue) select %s, %s from generate_series(1, 3000) returning id"
+    )
+    return [row[0] for row in jobs.all(query, task, queue)]
+
+
 def test_queue_runs_no_more_than_its_number_over_all_processes(
     start: Start, jobs: Jobs, ledger: Ledger
 ) -> None:
+    add_quick(jobs, "echo", "mail")
     start("-q", "mail=3,default", "--processes", "2")
     some = [jobs.add("wait", '{"seconds": 0.2}', queue="mail") for _ in range(12)]
 
@@ -28,12 +37,12 @@ def test_queue_runs_no_more_than_its_number_over_all_processes(
         jobs.wait(job, "succeeded")
 
     assert most_at_once(ledger) == 3
-    assert len(set(ledger.pids("begin"))) == 2
 
 
 def test_process_runs_no_more_than_its_concurrency(
     start: Start, jobs: Jobs, ledger: Ledger
 ) -> None:
+    add_quick(jobs, "echo", "a")
     start("-q", "a,b", "-c", "2")
     some = [jobs.add("wait", '{"seconds": 0.1}', queue=queue) for queue in "ab" * 5]
 
@@ -59,7 +68,7 @@ def test_jobs_claimed_ahead_of_a_long_one_are_given_to_others(
 ) -> None:
     """The first worker claims ahead at the rate of the quick jobs, then a slow one holds it up."""
     start("-c", "1", "--name", "first")
-    jobs.all("insert into pgq.job (task) select 'echo' from generate_series(1, 3000) returning id")
+    add_quick(jobs, "echo")
     slow = jobs.add("wait")
     ids = jobs.all(
         "insert into pgq.job (task) select 'echo' from generate_series(1, 300) returning id"
@@ -74,10 +83,12 @@ def test_jobs_claimed_ahead_of_a_long_one_are_given_to_others(
 
 
 def test_context_variables_of_one_job_are_not_seen_by_the_next(start: Start, jobs: Jobs) -> None:
-    some = [jobs.add("leave_something_behind") for _ in range(10)]
-    start("-c", "1")
+    ids = add_quick(jobs, "leave_something_behind")
+    start("-c", "4")
+    jobs.wait(ids[-1], "succeeded")
 
-    assert [jobs.result(job) for job in some] == ["nothing"] * 10
+    found = jobs.all("select distinct result::text from pgq.finished")
+    assert found == [('"nothing"',)]
 
 
 def test_sync_handlers_run_beside_each_other(start: Start, jobs: Jobs, ledger: Ledger) -> None:
