@@ -209,6 +209,12 @@ MUTANTS = [
         "_settle_mark.sql",
         (("for no key update skip locked", "for update skip locked"),),
     ),
+    Mutant(
+        "marks_forgotten_before_leases_are_long",
+        steps.test_lease_is_entered_as_long_however_slow_the_heartbeat,
+        "prune.sql",
+        (("v_old - 2 * (select s.heartbeat from pgq.setting s)", "v_old"),),
+    ),
     # Open claims
     Mutant(
         "open_claims_not_written_down",

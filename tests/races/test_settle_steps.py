@@ -12,6 +12,7 @@ from sql.support import (
     insert,
     refused,
     register,
+    repeat_sweep,
     rows,
     settle,
     state,
@@ -404,3 +405,17 @@ def test_lease_of_a_claim_that_committed_late_ends_with_its_worker(play: Play) -
     upkeep_goes_on(conn)
     answer(conn, "reap")
     assert state(conn, job) == "ready"
+
+
+def test_lease_is_entered_as_long_however_slow_the_heartbeat(play: Play) -> None:
+    conn = play.session()
+    conn.execute("select pgq.configure(p_lease => '10 minutes', p_heartbeat => '4 minutes')")
+    (job,) = insert(conn)
+    claim(conn, worker=register(conn))
+    for _ in range(10):
+        upkeep_goes_on(conn)
+        answer(conn, "reap")
+        pass_marks_by(conn, "1 minute")
+        repeat_sweep(conn, "trim")
+        answer(conn, "prune")
+    assert column(conn, "select job_id from pgq.long_lease") == [job]
