@@ -153,6 +153,17 @@ def test_job_below_its_floor_is_seated_anew(conn: Conn) -> None:
     assert repaired(conn) == {"below floor": 3}
 
 
+def test_job_below_its_floor_that_is_being_moved_is_not_waited_for(conn: Conn, dsn: str) -> None:
+    (job,) = insert(conn)
+    conn.execute("insert into pgq.floor (lane, floor) select lane, seq + 1 from pgq.ready")
+    conn.execute("set lock_timeout = '1ms'")
+    with connect(dsn, autocommit=False) as operator:
+        call(operator, "cancel", id=job)
+        assert answer(conn, "audit_state") == 0
+        operator.rollback()
+    assert answer(conn, "audit_state") == 1
+
+
 def test_open_claim_that_a_floor_passed_is_no_fault(conn: Conn, dsn: str) -> None:
     insert(conn, 5)
     settle(conn)

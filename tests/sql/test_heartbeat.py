@@ -219,7 +219,9 @@ def test_many_unheard_leases_go_back_in_slices(conn: Conn) -> None:
     assert value(conn, "select count(*) from pgq.ready") == 1_500
 
 
-@pytest.mark.parametrize("arguments", [{"state": "asleep"}, {"state": None}, {"busy": None}], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [{"state": "asleep"}, {"state": None}, {"busy": None}], ids=str
+)
 def test_bad_argument_is_refused(conn: Conn, arguments: dict[str, Any]) -> None:
     worker = register(conn)
     with refused("PQ005") as said:

@@ -113,6 +113,7 @@ def test_suspect_that_is_lost_three_times_is_dead(conn: Conn) -> None:
 
 
 def test_reap_after_a_gap_charges_nobody(conn: Conn) -> None:
+    call(conn, "configure", max_crashes=100)
     (job,) = insert(conn)
     for _ in range(6):
         worker = register(conn)

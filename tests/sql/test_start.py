@@ -22,7 +22,7 @@ from sql.support import (
 
 def test_start_writes_down_when_the_handler_began(conn: Conn) -> None:
     lease = running(conn)
-    (before,) = conn.execute("select clock_timestamp()").fetchone() or ()
+    before = value(conn, "select clock_timestamp()")
     assert call(conn, "start", **hold_all(lease), ran_seconds=[90.5]) == []
     started = value(conn, "select started_at from pgq.lease")
     assert timedelta(0) <= started + timedelta(seconds=90.5) - before
