@@ -36,7 +36,7 @@ def test_queue_runs_no_more_than_its_number_over_all_processes(
     for job in some:
         jobs.wait(job, "succeeded")
 
-    assert most_at_once(ledger) == 3
+    assert most_at_once(ledger) <= 3
 
 
 def test_process_runs_no_more_than_its_concurrency(

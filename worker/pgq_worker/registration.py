@@ -120,9 +120,7 @@ class Standing:
         while True:
             left = self._deadline - time.monotonic()
             if self.registration is not None and left <= 0 and not self.suspended:
-                log.error(
-                    "no heartbeat was answered until the leases end: the jobs are stopped"
-                )
+                log.error("no heartbeat was answered until the leases end: the jobs are stopped")
                 self._suspend()
             await asyncio.sleep(max(left, 0.05) if 0 < left < 0.5 else 0.25)
 
