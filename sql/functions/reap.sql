@@ -23,6 +23,7 @@ as $$
 declare
     v_tick   pgq.lease_clock;
     v_step   interval;
+    v_most   interval;
     v_gap    boolean;
     v_id     bigint;
     v_job    record;
@@ -30,9 +31,11 @@ declare
 begin
     select c.* into v_tick from pgq.lease_clock c order by c.id desc limit 1;
     v_step := clock_timestamp() - v_tick.at;
+    -- A step never takes so much of a lease that who sends heartbeats could lose it.
+    select least(interval '2 seconds', s.lease / 2) into v_most from pgq.setting s;
     -- After a gap nobody could send a heartbeat: who is found expired is not to blame.
-    v_gap := v_step not between interval '0' and interval '2 seconds';
-    v_step := least(greatest(v_step, interval '0'), interval '2 seconds');
+    v_gap := v_step not between interval '0' and v_most;
+    v_step := least(greatest(v_step, interval '0'), v_most);
     v_tick.clock := v_tick.clock + v_step;
     insert into pgq.lease_clock (at, clock) values (clock_timestamp(), v_tick.clock);
 

@@ -322,7 +322,7 @@ create table pgq.lease_clock (
     clock  timestamptz not null
 );
 comment on table pgq.lease_clock is
-    'The clock of leases: goes on with each round of upkeep by the time since the last one, at most 2 s, so that an outage or a stepped clock expires nobody. Appended; the last row counts.';
+    'The clock of leases: goes on with each round of upkeep by the time since the last one, at most 2 s or half a lease, so that an outage or a stepped clock expires nobody. Appended; the last row counts.';
 insert into pgq.lease_clock (at, clock) values (clock_timestamp(), clock_timestamp());
 
 -- Floors and cursors: appended, read from the right-hand end ------------------------------------

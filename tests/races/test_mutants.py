@@ -321,7 +321,7 @@ MUTANTS = [
         "reap.sql",
         (
             (
-                "least(greatest(v_step, interval '0'), interval '2 seconds')",
+                "least(greatest(v_step, interval '0'), v_most)",
                 "greatest(v_step, interval '0')",
             ),
         ),
@@ -332,8 +332,8 @@ MUTANTS = [
         "reap.sql",
         (
             (
-                "least(greatest(v_step, interval '0'), interval '2 seconds')",
-                "least(v_step, interval '2 seconds')",
+                "least(greatest(v_step, interval '0'), v_most)",
+                "least(v_step, v_most)",
             ),
         ),
     ),
