@@ -26,7 +26,7 @@ declare
 begin
     -- In the order of ids, as everyone who takes many.
     with held as materialized (
-        select l.*, g.result, g.ran
+        select distinct on (g.job_id) l.*, g.result, g.ran
         from unnest(p_ids, p_tokens, p_results, p_ran_seconds) g (job_id, token, result, ran)
         -- OFFSET 0: one look-up for each id, whatever the planner believes of the table's size.
         cross join lateral (

@@ -166,3 +166,30 @@ def test_token_ends_only_the_job_it_leased(conn: Conn, verb: str) -> None:
     else:
         assert REPORTS[verb](conn, crossed) == [two["id"]]
     assert [state(conn, each["id"]) for each in (one, two)] == ["running", "running"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("complete_many", {}),
+        ("fail_many", {}),
+        ("decline", {}),
+        ("release", {}),
+        ("start", {"ran_seconds": [1.0, 1.0]}),
+        ("log_many", {"messages": ["a", "b"]}),
+    ],
+)
+def test_token_of_one_job_of_a_batch_is_no_other_jobs(
+    conn: Conn, verb: str, arguments: dict[str, Any]
+) -> None:
+    one, two = running(conn), running(conn)
+    before = everything(conn)
+    found = call(
+        conn,
+        verb,
+        ids=[one["id"], two["id"]],
+        tokens=[two["token"], one["token"]],
+        **arguments,
+    )
+    assert {each["id"] for each in found} == {one["id"], two["id"]}
+    assert everything(conn) == before
