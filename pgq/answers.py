@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 
-class Answer(Exception):  # noqa: N818 - not an error
+class Answer(Exception):
     """Base of the answers."""
 
 
@@ -39,7 +39,7 @@ class Cancel(Answer):
         self.reason = reason
 
 
-class Permanent(Exception):  # noqa: N818 - says what it does
+class Permanent(Exception):
     """Trying again cannot help: the job goes straight to the dead letters.
 
     For subclasses and for raising as it is. Exceptions of others are named in

@@ -1,21 +1,21 @@
 """What can go wrong, for callers to catch.
 
-    PgqError
-    ├── DatabaseError           the database refused a verb
-    │   ├── LeaseLost           PQ001
-    │   ├── NoSuchJob           PQ002
-    │   ├── IllegalTransition   PQ003
-    │   ├── NoSuchQueue         PQ004
-    │   ├── BadArgument         PQ005
-    │   ├── SchemaMismatch      PQ006
-    │   ├── Busy                PQ007
-    │   └── WorkerExpired       PQ008
-    ├── ConfigError             a setting, a command or an app that makes no sense
-    ├── TaskError               a task is declared twice, is unknown, or got arguments that it does
-    │                           not take
-    ├── JobFailed               waited for a job that ended dead or cancelled
-    ├── WaitTimeout             waited for a job that did not end in time
-    └── Unavailable             the database cannot be reached or started
+PgqError
+├── DatabaseError           the database refused a verb
+│   ├── LeaseLost           PQ001
+│   ├── NoSuchJob           PQ002
+│   ├── IllegalTransition   PQ003
+│   ├── NoSuchQueue         PQ004
+│   ├── BadArgument         PQ005
+│   ├── SchemaMismatch      PQ006
+│   ├── Busy                PQ007
+│   └── WorkerExpired       PQ008
+├── ConfigError             a setting, a command or an app that makes no sense
+├── TaskError               a task is declared twice, is unknown, or got arguments that it does
+│                           not take
+├── JobFailed               waited for a job that ended dead or cancelled
+├── WaitTimeout             waited for a job that did not end in time
+└── Unavailable             the database cannot be reached or started
 """
 
 from __future__ import annotations

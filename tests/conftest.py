@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
-import servers
 
+import servers
 from pgq import schema
 from pgq.postgres import Postgres
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-import servers
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+import servers
 from pgq import schema
 from pgq.errors import SchemaMismatch
 from pgq.postgres import Postgres
