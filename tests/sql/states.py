@@ -87,3 +87,12 @@ def holder(conn: Conn, key: str) -> int | None:
 
 def seq(conn: Conn, job: int) -> int:
     return int(value(conn, "select r.seq from pgq.ready r where r.job_id = %s", [job]))
+
+
+def end_holders_after_each_insert(conn: Conn) -> None:
+    """Each holder of a key ends right after an insert found it taken, before anybody looks."""
+    conn.execute(
+        "create function free_keys() returns trigger language plpgsql security definer as"
+        " $$ begin delete from pgq.unique_key; return null; end $$;"
+        " create trigger free_keys after insert on pgq.job execute function free_keys()"
+    )

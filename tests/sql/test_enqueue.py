@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sql.states import STATES, job_in
+from sql.states import STATES, end_holders_after_each_insert, job_in
 from sql.support import (
     Conn,
     answer,
@@ -114,6 +114,14 @@ def test_key_that_is_freed_while_it_waits_makes_a_new_job(conn: Conn, dsn: str) 
             worker.commit()
         assert made.result()["created"]
         assert made.result()["id"] != lease["id"]
+
+
+def test_key_that_is_freed_before_its_holder_is_looked_up_makes_a_new_job(conn: Conn) -> None:
+    (job,) = insert(conn, unique_key="k")
+    end_holders_after_each_insert(conn)
+    made = enqueue(conn, unique_key="k")
+    assert made["created"]
+    assert made["id"] != job
 
 
 def test_key_that_is_taken_while_it_waits_returns_that_job(conn: Conn, dsn: str) -> None:

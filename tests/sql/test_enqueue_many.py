@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sql.states import assert_counters_are_right
+from sql.states import assert_counters_are_right, end_holders_after_each_insert
 from sql.support import (
     Conn,
     answer,
@@ -113,6 +113,14 @@ def test_key_that_is_freed_while_it_waits_makes_a_new_job(conn: Conn, dsn: str) 
             wait_for_lock(conn, producer)
             worker.commit()
         assert [each["created"] for each in made.result()] == [True, True]
+
+
+def test_key_that_is_freed_before_its_holder_is_looked_up_makes_a_new_job(conn: Conn) -> None:
+    insert(conn, unique_key="k")
+    end_holders_after_each_insert(conn)
+    made = enqueue(conn, {"task": "a"}, {"task": "b", "unique_key": "k"})
+    assert [each["created"] for each in made] == [True, True]
+    assert value(conn, "select count(*) from pgq.job") == 3
 
 
 @pytest.mark.parametrize(
