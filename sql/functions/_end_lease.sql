@@ -33,7 +33,11 @@ $$;
 comment on function pgq._add_attempt is 'Records an attempt that did not end well.';
 select pgq._allow('_add_attempt');
 
-create or replace function pgq._cancel_lease(p_lease pgq.lease, p_message text default null)
+create or replace function pgq._cancel_lease(
+    p_lease        pgq.lease,
+    p_message      text default null,
+    p_add_attempt  boolean default true
+)
 returns void
 language plpgsql
 set search_path = ''
@@ -44,7 +48,9 @@ begin
         p_lease.job_id, p_lease.lane, 'cancelled', p_lease.token, p_lease.attempt, p_lease.worker,
         p_lease.started_at
     );
-    perform pgq._add_attempt(p_lease, 'cancelled', false, null, p_message);
+    if p_add_attempt then
+        perform pgq._add_attempt(p_lease, 'cancelled', false, null, p_message);
+    end if;
     delete from pgq.cancel_request c where c.job_id = p_lease.job_id and c.token = p_lease.token;
     if p_lease.has_key then
         perform pgq._free_keys(array[p_lease.job_id]);
@@ -148,7 +154,7 @@ declare
 begin
     perform pgq._add_attempt(p_lease, p_reason, true, p_error_class, p_message, p_traceback);
     if pgq._cancel_wanted(p_lease) then
-        perform pgq._cancel_lease(p_lease);
+        perform pgq._cancel_lease(p_lease, p_add_attempt => false);
         state := 'cancelled';
         return;
     end if;

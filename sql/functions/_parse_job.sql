@@ -47,6 +47,11 @@ begin
     v_job.run_at := pgq._run_at(v_job.run_at, v_delay);
     return v_job;
 exception
+    when untranslatable_character then
+        get stacked diagnostics v_why = pg_exception_detail;
+        perform pgq._refuse(
+            'PQ005', 'bad text', v_why, 'Leave it out, or INSERT into pgq.job, which keeps a payload as sent.'
+        );
     when data_exception then
         -- Which field it was.
         for v_field in select k.field from json_object_keys(p_item) k (field) where k.field <> 'payload' loop

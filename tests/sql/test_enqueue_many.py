@@ -163,3 +163,11 @@ def test_what_is_no_array_is_refused(conn: Conn, jobs: str) -> None:
         call(conn, "enqueue_many", jobs=jobs)
     with refused("PQ005"):
         call(conn, "enqueue_many", jobs=None)
+
+
+def test_payload_that_json_functions_cannot_read_is_refused_by_its_number(conn: Conn) -> None:
+    with refused("PQ005") as said:
+        conn.execute(
+            "select pgq.enqueue_many(%s)", [r'[{"task": "a"}, {"task": "b", "payload": "\u0000"}]']
+        )
+    assert "item 2" in said.message

@@ -232,6 +232,7 @@ def test_job_that_was_to_be_cancelled_is_not_retried(conn: Conn) -> None:
     call(conn, "cancel", id=lease["id"])
     assert fail(conn, lease)["state"] == state(conn, lease["id"]) == "cancelled"
     assert value(conn, "select count(*) from pgq.cancel_request") == 0
+    assert value(conn, "select array_agg(reason) from pgq.attempt") == ["error"]
     assert value(conn, "select count(*) from pgq.unique_key") == 0
 
 
