@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ready := .venv/.ready
 
-.PHONY: test check demo bench clean
+.PHONY: test check demo bench bench-peers bench-peers-quick clean
 
 test: $(ready)
 	$(BIN)/pytest -n auto --maxprocesses=4 $(ARGS)
@@ -18,6 +18,11 @@ demo: $(ready)
 
 bench: $(ready)
 	$(BIN)/pgq bench $(ARGS)
+
+# Beside other queues, which it installs below build/; needs npm as well. A quiet machine.
+bench-peers bench-peers-quick: $(ready)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group peers
+	$(BIN)/python -m peers $(if $(filter %-quick,$@),--quick) $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist

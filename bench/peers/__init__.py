@@ -1,0 +1,1 @@
+"""The queue beside others on Postgres: the same work, the same durable server, in one run."""

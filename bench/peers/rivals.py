@@ -1,0 +1,118 @@
+"""Those that we are compared with, each with its own fastest public settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from peers.install import Installed
+from peers.system import Driven
+
+BENCH = Path(__file__).parents[1]
+GRAPHILE_UNFINISHED = "select count(*) from graphile_worker._private_jobs"
+ENQUEUE = {"enqueue_1": 450, "enqueue_16": 1_100}
+
+
+def rivals(
+    installed: Installed, databases: Callable[[], AbstractContextManager[str]], logs: Path
+) -> list[Driven]:
+    """All of them."""
+
+    def python(name: str) -> dict[str, object]:
+        return {
+            "command": [str(installed.python), "-m", f"peers.drivers.{name}"],
+            "environment": {"PYTHONPATH": str(BENCH)},
+            "databases": databases,
+            "log": logs / f"{name}.log",
+        }
+
+    def node(name: str) -> dict[str, object]:
+        return {
+            "command": [installed.node, str(installed.node_folder / f"{name}.mjs")],
+            "environment": {"NODE_ENV": "production"},
+            "databases": databases,
+            "log": logs / f"{name}.log",
+        }
+
+    return [
+        Driven(
+            name="procrastinate",
+            title="Procrastinate",
+            settings="psycopg, uvloop, concurrency 30, a pool of 31, LISTEN on",
+            paces={**ENQUEUE, "batch": 3_500, "drain_1": 270, "drain_4": 700, "pinned": 180},
+            unfinished_sql=(
+                "select count(*) from procrastinate_jobs where status in ('todo', 'doing')"
+            ),
+            kept_sql="select count(*) from procrastinate_jobs",
+            **python("procrastinate"),  # type: ignore[arg-type]
+        ),
+        Driven(
+            name="pgqueuer",
+            title="PgQueuer",
+            settings="asyncpg, uvloop, batch_size 500, a connection of its own for each queue "
+            "manager, the settings of `pgq autovac`",
+            paces={
+                "enqueue_1": 900,
+                "enqueue_16": 1_100,
+                "batch": 25_000,
+                "drain_1": 9_000,
+                "drain_4": 14_000,
+                "pinned": 7_000,
+            },
+            unfinished_sql="select count(*) from pgqueuer",
+            kept_sql="select count(*) from pgqueuer",
+            **python("pgqueuer"),  # type: ignore[arg-type]
+        ),
+        Driven(
+            name="pg_boss",
+            title="pg-boss",
+            settings="batchSize 1,000, burstWhenBatchFull, useListenNotify, priority and "
+            "orderByCreatedOn off",
+            paces={
+                **ENQUEUE,
+                "batch": 14_000,
+                "drain_1": 14_000,
+                "drain_4": 20_000,
+                "pinned": 10_000,
+            },
+            unfinished_sql=(
+                "select count(*) from pgboss.job "
+                "where name = 'noop' and state in ('created', 'retry', 'active')"
+            ),
+            kept_sql="select count(*) from pgboss.job where name = 'noop'",
+            **node("pg_boss"),  # type: ignore[arg-type]
+        ),
+        Driven(
+            name="graphile_worker",
+            title="Graphile Worker, default",
+            settings="concurrentJobs 24, maxPoolSize 25",
+            paces={
+                **ENQUEUE,
+                "batch": 23_000,
+                "drain_1": 1_600,
+                "drain_4": 2_200,
+                "pinned": 500,
+            },
+            unfinished_sql=GRAPHILE_UNFINISHED,
+            kept_sql=GRAPHILE_UNFINISHED,
+            **node("graphile_worker"),  # type: ignore[arg-type]
+        ),
+        Driven(
+            name="graphile_worker_batched",
+            title="Graphile Worker, batched",
+            settings="concurrentJobs 24, maxPoolSize 25, localQueue.size 500, "
+            "completeJobBatchDelay 0, failJobBatchDelay 0",
+            paces={
+                **ENQUEUE,
+                "batch": 23_000,
+                "drain_1": 20_000,
+                "drain_4": 45_000,
+                "pinned": 9_000,
+            },
+            unfinished_sql=GRAPHILE_UNFINISHED,
+            kept_sql=GRAPHILE_UNFINISHED,
+            extra={"batched": True},
+            **node("graphile_worker"),  # type: ignore[arg-type]
+        ),
+    ]
