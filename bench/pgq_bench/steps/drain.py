@@ -20,7 +20,7 @@ def run(bench: Bench) -> Iterator[Figure]:
             bench.say(f"drain: {processes} processes, round {n + 1} of {bench.rounds}")
             with bench.server.fresh() as dsn:
                 make_bare(dsn)
-                raw = delete_rate(bench.pgbench, dsn, bench.jobs)
+                raw = delete_rate(bench.pgbench, dsn, 4 * bench.jobs)
                 rounds[processes].append(Round(drained(bench, dsn, processes=processes), raw))
     for processes, least in TARGETS.items():
         yield compared(
