@@ -66,7 +66,7 @@ begin
         v_expires := pgq._clock() + coalesce(p_lease, (select s.lease from pgq.setting s));
     end if;
     -- A repeat waits for the first call to end, then finds what it got.
-    perform pg_advisory_xact_lock(1885827428, hashtext(p_token::text));
+    perform pg_advisory_xact_lock(1885827431, hashtext(p_token::text));
     select array_agg(l.job_id order by l.seq)
     into v_ids
     from pgq.lease f
