@@ -16,7 +16,7 @@ from peers.install import install
 from peers.ours import KEPT, UNFINISHED, Ours
 from peers.results import Results
 from peers.rivals import rivals
-from peers.system import Driven
+from peers.system import System
 from peers.works import Run, Sizes
 from pgq import config
 from pgq_bench.raw import Pgbench
@@ -26,7 +26,7 @@ FULL = Sizes(seconds=8, rounds=3, latencies=1000, pinned=300, rival_pinned=60, b
 QUICK = Sizes(seconds=2.5, rounds=1, latencies=200, pinned=15, rival_pinned=0, backlog=1_000_000)
 TINY = Sizes(seconds=0.2, rounds=1, latencies=20, pinned=1, rival_pinned=0, backlog=40_000)
 
-Part = Callable[[Run, Driven], None]
+Part = Callable[[Run, System], None]
 EVERYBODY: dict[str, Part] = {
     "enqueue": works.enqueueing,
     "drain_1": lambda run, system: works.draining(run, system, 1),

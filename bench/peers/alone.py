@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from peers.limits import copy_rate
@@ -33,6 +34,10 @@ MOST = 0.95
 """Share of a mixed workload after which its clock stops: the last retries wait for their time."""
 
 CONNECTIONS = (16, 64, 256)
+RAMP = 3.0
+"""Seconds until all have made their plans."""
+MOST_CLAIMED = 60_000
+"""Jobs a second that a backlog lasts for."""
 CLAIMED = 25
 CLAIM_AND_COMPLETE = f"""
 select
@@ -110,21 +115,40 @@ def connections(run: Run, ours: Ours, pgbench: Pgbench) -> None:
     with run.results.guard(ours.name, "connections_256"):
         rates = []
         for clients in CONNECTIONS:
-            run.say(f"pgq: {clients} connections")
-            transactions = max(2, round(40_000 * run.sizes.seconds / CLAIMED / clients))
-            jobs = transactions * clients * CLAIMED
-            with ours.database() as dsn, opened(dsn) as session:
-                insert(session, 0, jobs)
-                tidy_all(session)
-                with _ticking(dsn):
-                    rate = pgbench.rate(
-                        dsn, CLAIM_AND_COMPLETE, clients=clients, transactions=transactions
-                    )
-                done = int(value(session, "select count(*) from pgq.finished"))
-                if done + ours.unfinished(session) != jobs:
-                    raise Void(f"{jobs:,} jobs entered, {done:,} done and not all others left")
-            rates.append(rate * done / (transactions * clients))
+            rates.append(_by_connections(run, ours, pgbench, clients))
+            run.say(f"pgq: {clients} connections: {rates[-1]:,.0f} jobs/s")
         run.results.add(ours.name, "connections_256", rates[-1] / max(rates), "ratio")
+
+
+def _by_connections(run: Run, ours: Ours, pgbench: Pgbench, clients: int) -> float:
+    seconds = RAMP + run.sizes.seconds
+    jobs = round(MOST_CLAIMED * (seconds + 1))
+    with ours.database() as dsn, opened(dsn) as session:
+        insert(session, 0, jobs)
+        tidy_all(session)
+        samples: list[tuple[float, int]] = []
+
+        def sample() -> None:
+            done = int(value(session, "select count(*) from pgq.finished"))
+            samples.append((time.monotonic(), done))
+
+        with _ticking(dsn), ThreadPoolExecutor() as pool:
+            running = pool.submit(
+                pgbench.rate, dsn, CLAIM_AND_COMPLETE, clients=clients, seconds=seconds + 1
+            )
+            wait(lambda: sample() or samples[-1][1] > 0, lambda: running.done(), "connections")
+            time.sleep(RAMP)
+            sample()
+            time.sleep(run.sizes.seconds)
+            sample()
+            running.result()
+        sample()
+        if samples[-1][1] + ours.unfinished(session) != jobs:
+            raise Void(f"{jobs:,} jobs entered, not all of them done or left")
+        if samples[-1][1] == jobs:
+            raise Void(f"{jobs:,} jobs were too few for {clients} connections")
+    (since, had), (until, has) = samples[-3:-1]
+    return (has - had) / (until - since)
 
 
 def backlog(run: Run, ours: Ours, pgbench: Pgbench) -> None:

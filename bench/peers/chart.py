@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 
 from peers.results import Results
-from peers.system import Driven
+from peers.system import System
 
 PANELS = {
     "enqueue_1": ("enqueue, 1 client, jobs/s", "insert_1"),
@@ -21,7 +21,7 @@ PANELS = {
 OURS, THEIRS, RAW = "#1f6f8b", "#b8c4cc", "#c0392b"
 
 
-def draw(results: Results, systems: Sequence[Driven], raw: Mapping[str, float], path: Path) -> None:
+def draw(results: Results, systems: Sequence[System], raw: Mapping[str, float], path: Path) -> None:
     """Bars for each system; the raw limit is a red line, or a number where it is far off."""
     matplotlib.use("Agg")
     from matplotlib import pyplot

@@ -55,7 +55,7 @@ def _deletes(pgbench: Pgbench, dsn: str) -> float:
     while True:
         rate = delete_rate(pgbench, dsn, rows)
         with opened(dsn) as session:
-            left = value(session, "select count(*) from bare")
+            left = int(value(session, "select count(*) from bare"))
         if rows / rate >= LEAST_SECONDS:
             return rate * (rows - left) / rows
         rows *= 2

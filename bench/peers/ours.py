@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from peers.system import Driven, Go, wait
+from peers.system import Go, System, wait
 from peers.tally import Counts
 from peers.tasks import QUEUE
 from pgq_bench.server import Session, opened, value
@@ -24,7 +24,7 @@ having count(*) > 0
 """
 
 
-class Ours(Driven):
+class Ours(System):
     """The client library makes jobs; `pgq worker` with defaults runs them."""
 
     @contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 
 from peers import machine, targets
 from peers.results import Results
-from peers.system import Driven
+from peers.system import System
 
 BEGIN, END = "<!-- comparison -->", "<!-- end of comparison -->"
 CHART = "benchmarks.png"
@@ -90,7 +90,7 @@ class Report:
     installed: Mapping[str, str]
     raw: Mapping[str, float]
     results: Results
-    systems: Sequence[Driven]
+    systems: Sequence[System]
 
     def document(self) -> dict[str, Any]:
         """For programs."""

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from peers.install import Installed
-from peers.system import Driven
+from peers.system import System
 
 BENCH = Path(__file__).parents[1]
 GRAPHILE_UNFINISHED = "select count(*) from graphile_worker._private_jobs"
@@ -16,7 +16,7 @@ ENQUEUE = {"enqueue_1": 450, "enqueue_16": 1_100}
 
 def rivals(
     installed: Installed, databases: Callable[[], AbstractContextManager[str]], logs: Path
-) -> list[Driven]:
+) -> list[System]:
     """All of them."""
 
     def python(name: str) -> dict[str, object]:
@@ -36,7 +36,7 @@ def rivals(
         }
 
     return [
-        Driven(
+        System(
             name="procrastinate",
             title="Procrastinate",
             settings="psycopg, uvloop, concurrency 30, a pool of 31, LISTEN on",
@@ -47,7 +47,7 @@ def rivals(
             kept_sql="select count(*) from procrastinate_jobs",
             **python("procrastinate"),  # type: ignore[arg-type]
         ),
-        Driven(
+        System(
             name="pgqueuer",
             title="PgQueuer",
             settings="asyncpg, uvloop, batch_size 500, a connection of its own for each queue "
@@ -64,7 +64,7 @@ def rivals(
             kept_sql="select count(*) from pgqueuer",
             **python("pgqueuer"),  # type: ignore[arg-type]
         ),
-        Driven(
+        System(
             name="pg_boss",
             title="pg-boss",
             settings="batchSize 1,000, burstWhenBatchFull, useListenNotify, priority and "
@@ -83,7 +83,7 @@ def rivals(
             kept_sql="select count(*) from pgboss.job where name = 'noop'",
             **node("pg_boss"),  # type: ignore[arg-type]
         ),
-        Driven(
+        System(
             name="graphile_worker",
             title="Graphile Worker, default",
             settings="concurrentJobs 24, maxPoolSize 25",
@@ -98,7 +98,7 @@ def rivals(
             kept_sql=GRAPHILE_UNFINISHED,
             **node("graphile_worker"),  # type: ignore[arg-type]
         ),
-        Driven(
+        System(
             name="graphile_worker_batched",
             title="Graphile Worker, batched",
             settings="concurrentJobs 24, maxPoolSize 25, localQueue.size 500, "

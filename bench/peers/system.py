@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, LiteralString, Protocol
+from typing import Any, LiteralString
 
 from peers.tally import Counts
 from pgq.errors import PgqError
@@ -20,30 +20,6 @@ Go = Callable[[], None]
 PATIENCE = 60.0
 """Seconds without progress after which a measurement has failed."""
 BATCH = 1000
-
-
-class System(Protocol):
-    """One of those that are compared. `paces` are jobs a second to be expected, for sizes only."""
-
-    name: str
-    title: str
-    settings: str
-    paces: Mapping[str, int]
-
-    def database(self) -> AbstractContextManager[str]:
-        """A new database in which it is installed."""
-
-    def makers(self, orders: Sequence[Mapping[str, Any]], verb: str) -> list[dict[str, float]]:
-        """Have a process carry out each order, all from the same moment; their answers."""
-
-    def working(self, dsn: str, processes: int, counts: Counts) -> AbstractContextManager[Go]:
-        """Worker processes, ready and waiting for the word that this gives."""
-
-    def unfinished(self, session: Session) -> int:
-        """Jobs in the database that are not done."""
-
-    def kept(self, session: Session) -> int:
-        """Jobs in the database, done or not."""
 
 
 def enqueue(
@@ -144,8 +120,11 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Driven:
-    """A system whose drivers are programs beside this one; `extra` is added to each order."""
+class System:
+    """One of those that are compared, driven by a program in its own environment.
+
+    `paces` are jobs a second to be expected, for sizes only; `extra` is added to each order.
+    """
 
     name: str
     title: str

@@ -25,7 +25,7 @@ class Tally:
         view = _mapped(Path(folder, f"{os.getpid()}.runs"), HEADER + jobs)
         self._first, self._total = view[:8].cast("d"), view[8:HEADER].cast("q")
         self._runs = view[HEADER:]
-        self._waits: memoryview | None = None
+        self._waits: memoryview[float] | None = None
 
     def ran(self, n: int, sent: float = 0.0) -> None:
         """Job n runs now; `sent` is when it was made, by the same clock, or 0."""
@@ -95,7 +95,7 @@ class Counts:
         return headers
 
 
-def _mapped(path: Path, size: int) -> memoryview:
+def _mapped(path: Path, size: int) -> memoryview[int]:
     with path.open("w+b") as file:
         file.truncate(size)
         return memoryview(mmap.mmap(file.fileno(), size))

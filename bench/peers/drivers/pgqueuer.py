@@ -61,7 +61,7 @@ class Driver:
         tally = Tally(order["folder"], order["jobs"])
         queuer = PgQueuer(AsyncpgDriver(await asyncpg.connect(order["dsn"])))
 
-        @queuer.entrypoint("noop")
+        @queuer.entrypoint("noop")  # type: ignore[untyped-decorator]
         async def noop(job: Job) -> None:
             payload = json.loads(job.payload or b"")
             tally.ran(payload["n"], payload.get("sent", 0.0))

@@ -49,7 +49,7 @@ class Driver:
         """As many connections, in one pool."""
         async with _app(dsn, count).open_async() as app:
 
-            @app.task(name="noop")
+            @app.task(name="noop")  # type: ignore[untyped-decorator]
             async def noop(n: int, text: str, sent: float = 0.0) -> None: ...
 
             yield [Client(noop)] * count
@@ -60,7 +60,7 @@ class Driver:
         tally = Tally(order["folder"], order["jobs"])
         async with _app(order["dsn"], CONCURRENCY + 1).open_async() as app:
 
-            @app.task(name="noop")
+            @app.task(name="noop")  # type: ignore[untyped-decorator]
             async def noop(n: int, text: str, sent: float = 0.0) -> None:
                 tally.ran(n, sent)
 
