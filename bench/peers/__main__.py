@@ -93,7 +93,11 @@ def main(
             )
             document.write(out)
             if docs:
-                document.publish(ROOT / "docs")
+                from peers.chart import draw  # matplotlib is needed by nothing else
+
+                document.publish(
+                    ROOT / "docs", lambda path: draw(run.results, everybody, raw, path)
+                )
             click.echo(document.table())
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -128,15 +128,16 @@ def _by_connections(run: Run, ours: Ours, pgbench: Pgbench, clients: int) -> flo
         tidy_all(session)
         samples: list[tuple[float, int]] = []
 
-        def sample() -> None:
+        def sample() -> int:
             done = int(value(session, "select count(*) from pgq.finished"))
             samples.append((time.monotonic(), done))
+            return done
 
         with _ticking(dsn), ThreadPoolExecutor() as pool:
             running = pool.submit(
                 pgbench.rate, dsn, CLAIM_AND_COMPLETE, clients=clients, seconds=seconds + 1
             )
-            wait(lambda: sample() or samples[-1][1] > 0, lambda: running.done(), "connections")
+            wait(lambda: sample() > 0, lambda: running.done(), "connections")
             time.sleep(RAMP)
             sample()
             time.sleep(run.sizes.seconds)

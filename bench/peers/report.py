@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,11 +118,9 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n")
 
-    def publish(self, folder: Path) -> None:
-        """Into `benchmarks.md`, in place of the last comparison, with its chart."""
-        from peers.chart import draw
-
-        draw(self.results, self.systems, self.raw, folder / CHART)
+    def publish(self, folder: Path, draw: Callable[[Path], None]) -> None:
+        """Into `benchmarks.md`, in place of the last comparison, with the chart that is drawn."""
+        draw(folder / CHART)
         page = folder / "benchmarks.md"
         text = page.read_text() if page.exists() else "# Benchmarks\n"
         part = f"{BEGIN}\n{self.table()}\n\n![The comparison as a chart]({CHART})\n{END}"

@@ -67,7 +67,7 @@ def rivals(
         System(
             name="pg_boss",
             title="pg-boss",
-            settings="batchSize 1,000, burstWhenBatchFull, useListenNotify, priority and "
+            settings="batchSize 1,000, burstWhenBatchFull, useListenNotify and a queue with notify, priority and "
             "orderByCreatedOn off",
             paces={
                 **ENQUEUE,

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const HEADER = 16
-const FLUSH_MS = 20
+const FLUSH_MS = 5
 
 export const now = () => Number(process.hrtime.bigint()) / 1e9
 
-// Counts runs in memory; what changed goes to the file every 20 ms and at the end.
+// Counts runs in memory; what changed goes to the file every 5 ms and at the end.
 export class Tally {
   #file; #bytes; #runs; #first = 0; #total = 0; #low = Infinity; #high = -1; #waits = null; #order
 
