@@ -22,9 +22,33 @@ from pgq import config
 from pgq_bench.raw import Pgbench
 
 ROOT = Path(__file__).parents[2]
-FULL = Sizes(seconds=8, rounds=3, latencies=1000, pinned=300, rival_pinned=60, backlog=10_000_000)
-QUICK = Sizes(seconds=2.5, rounds=1, latencies=200, pinned=15, rival_pinned=0, backlog=1_000_000)
-TINY = Sizes(seconds=0.2, rounds=1, latencies=20, pinned=1, rival_pinned=0, backlog=40_000)
+FULL = Sizes(
+    seconds=8,
+    rounds=3,
+    latencies=1000,
+    pinned=300,
+    rival_pinned=60,
+    backlog=10_000_000,
+    slowest_payload=0,
+)
+QUICK = Sizes(
+    seconds=2,
+    rounds=1,
+    latencies=150,
+    pinned=15,
+    rival_pinned=0,
+    backlog=1_000_000,
+    slowest_payload=5_000,
+)
+TINY = Sizes(
+    seconds=0.2,
+    rounds=1,
+    latencies=20,
+    pinned=1,
+    rival_pinned=0,
+    backlog=40_000,
+    slowest_payload=5_000,
+)
 
 Part = Callable[[Run, System], None]
 EVERYBODY: dict[str, Part] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,19 @@ class Results:
         """One measurement."""
         self.values[system, work].append(value)
         self.units[system, work] = unit
+
+    def copy(self, source: str, system: str, works: Iterable[str]) -> bool:
+        """Give a system the figures of another that does these works alike; False without them."""
+        if not any((source, work) in self.values for work in works):
+            return False
+        for work in works:
+            key = (source, work)
+            if key in self.values:
+                self.values[system, work] = list(self.values[key])
+                self.units[system, work] = self.units[key]
+            if key in self.void:
+                self.void[system, work] = self.void[key]
+        return True
 
     @contextmanager
     def guard(self, system: str, *works: str) -> Iterator[None]:

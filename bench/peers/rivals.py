@@ -40,7 +40,7 @@ def rivals(
             name="procrastinate",
             title="Procrastinate",
             settings="psycopg, uvloop, concurrency 30, a pool of 31, LISTEN on",
-            paces={**ENQUEUE, "batch": 3_500, "drain_1": 270, "drain_4": 700, "pinned": 180},
+            paces={**ENQUEUE, "batch": 2_000, "drain_1": 270, "drain_4": 700, "pinned": 180},
             unfinished_sql=(
                 "select count(*) from procrastinate_jobs where status in ('todo', 'doing')"
             ),
@@ -67,8 +67,8 @@ def rivals(
         System(
             name="pg_boss",
             title="pg-boss",
-            settings="batchSize 1,000, burstWhenBatchFull, useListenNotify and a queue with notify, priority and "
-            "orderByCreatedOn off",
+            settings="batchSize 1,000, burstWhenBatchFull, useListenNotify and a queue with "
+            "notify, priority and orderByCreatedOn off",
             paces={
                 **ENQUEUE,
                 "batch": 14_000,
@@ -113,6 +113,7 @@ def rivals(
             unfinished_sql=GRAPHILE_UNFINISHED,
             kept_sql=GRAPHILE_UNFINISHED,
             extra={"batched": True},
+            same_client_as="graphile_worker",
             **node("graphile_worker"),  # type: ignore[arg-type]
         ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from pgq_bench.server import Session, value
 Go = Callable[[], None]
 PATIENCE = 60.0
 """Seconds without progress after which a measurement has failed."""
+LONGEST = 900
+"""Seconds that a driver may take over an order."""
 BATCH = 1000
 
 
@@ -111,8 +114,11 @@ class Program:
             raise self._failed("")
 
     def _line(self) -> str:
-        assert self._process.stdout
-        return self._process.stdout.readline().strip()
+        stdout = self._process.stdout
+        assert stdout
+        if not select.select([stdout], [], [], LONGEST)[0]:
+            return f"no word for {LONGEST} s"
+        return stdout.readline().strip()
 
     def _failed(self, line: str) -> PgqError:
         words = self.log.read_text(errors="replace").strip().splitlines()
@@ -123,7 +129,8 @@ class Program:
 class System:
     """One of those that are compared, driven by a program in its own environment.
 
-    `paces` are jobs a second to be expected, for sizes only; `extra` is added to each order.
+    `paces` are jobs a second to be expected, for sizes only; `extra` is added to each order. One
+    that makes jobs like another (`same_client_as`) is given that one's figures for it.
     """
 
     name: str
@@ -137,6 +144,7 @@ class System:
     unfinished_sql: LiteralString
     kept_sql: LiteralString
     extra: Mapping[str, Any] = field(default_factory=dict)
+    same_client_as: str | None = None
 
     @contextmanager
     def database(self) -> Iterator[str]:

@@ -32,6 +32,8 @@ class Sizes:
     pinned: float
     rival_pinned: float
     backlog: int
+    slowest_payload: int
+    """Who drains fewer jobs a second is not asked about large payloads."""
 
     def jobs(self, pace: int, *, least: int = 200) -> int:
         """Jobs that take so long at that pace."""
@@ -101,6 +103,8 @@ def enqueueing(run: Run, system: System) -> None:
         "enqueue_16": run.sizes.jobs(system.paces["enqueue_16"]),
         "enqueue_batch": max(BATCH, run.sizes.jobs(system.paces["batch"]) // BATCH * BATCH),
     }
+    if system.same_client_as and run.results.copy(system.same_client_as, system.name, sizes):
+        return
     with run.results.guard(system.name, *sizes), system.database() as dsn:
         counts = run.counts(sum(sizes.values()))
         first = 0
@@ -166,6 +170,8 @@ def latency(run: Run, system: System) -> None:
 def payload(run: Run, system: System, kilobytes: int) -> None:
     """A drain of jobs whose payload is large, and decoded."""
     work = f"payload_{kilobytes}k"
+    if system.paces["drain_1"] < run.sizes.slowest_payload:
+        return
     with run.results.guard(system.name, work), system.database() as dsn:
         run.say(f"{system.title}: {work}")
         megabytes = 15 * run.sizes.seconds
