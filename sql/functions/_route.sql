@@ -30,6 +30,7 @@ declare
     v_now    timestamptz := clock_timestamp(); -- a long transaction's later rows may be due as well
     v_group  record;
     v_job    pgq.job;
+    v_limit  integer;
     v_later  boolean := false;
 begin
     for v_group in
@@ -38,7 +39,7 @@ begin
             n.priority,
             count(*) filter (where n.run_at > v_now) as later,
             count(*) as jobs,
-            max(octet_length(n.payload::text)) as payload,
+            max(pg_column_size(n.payload)) as payload,
             bool_or(
                 not coalesce(length(n.task) between 1 and 200, false)
                 or not coalesce(length(n.queue) between 1 and 200, false)
@@ -50,7 +51,7 @@ begin
                 or n.backoff_base < interval '0'
                 or n.backoff_max < interval '0'
                 or length(n.unique_key) not between 1 and 200
-                or (n.tags <> '{}' and (
+                or (cardinality(n.tags) > 0 and (
                     cardinality(n.tags) > 100
                     or exists (
                         select from unnest(n.tags) t (tag)
@@ -62,8 +63,16 @@ begin
         from new_rows n
         group by n.queue, n.priority
     loop
+        v_limit := (select x.payload_limit from pgq._settings(v_group.queue) x);
         if v_group.bad
-            or v_group.payload > (select s.payload_limit from pgq._settings(v_group.queue) s)
+            -- Its size as stored is quickly told; compressed, it is at least a 256th.
+            or (v_group.payload > v_limit / 256 and exists (
+                select
+                from new_rows n
+                where n.queue = v_group.queue
+                    and n.priority = v_group.priority
+                    and octet_length(n.payload::text) > v_limit
+            ))
         then
             for v_job in
                 select n.*

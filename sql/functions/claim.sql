@@ -36,14 +36,21 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_expires  timestamptz;
-    v_ids      bigint[];
-    v_got      bigint[];
-    v_lane     record;
-    v_floor    bigint;
-    v_left     integer;
-    v_lanes    bigint[] := '{}';
-    v_taken    integer := 0;
+    v_expires   timestamptz;
+    v_ids       bigint[];
+    v_attempts  integer[];
+    v_suspect   boolean;
+    v_claimed   timestamptz;
+    v_until     timestamptz;
+    v_got       bigint[];
+    v_nth       integer[];
+    v_lane      record;
+    v_floor     bigint;
+    v_left      integer;
+    v_lanes     bigint[] := '{}';
+    v_taken     integer := 0;
+    v_low       bigint;
+    v_high      bigint;
 begin
     if p_token is null or p_executor is null or p_lease <= interval '0'
         or cardinality(p_queues) is distinct from cardinality(p_limits)
@@ -67,11 +74,16 @@ begin
     end if;
     -- A repeat waits for the first call to end, then finds what it got.
     perform pg_advisory_xact_lock(1885827431, hashtext(p_token::text));
-    select array_agg(l.job_id order by l.seq)
-    into v_ids
+    select
+        array_agg(l.job_id order by l.seq),
+        array_agg(l.attempt order by l.seq),
+        bool_or(l.suspect),
+        min(l.claimed_at),
+        min(l.expires_at)
+    into v_ids, v_attempts, v_suspect, v_claimed, v_until
     from pgq.lease f
     cross join lateral (
-        select l.job_id, l.seq
+        select l.*
         from pgq.lease l
         where l.seq between f.seq and f.seq + 100000
             and l.token = p_token
@@ -82,6 +94,10 @@ begin
 
     if v_ids is null then
         v_ids := '{}';
+        v_attempts := '{}';
+        v_suspect := false;
+        v_claimed := now();
+        v_until := v_expires;
         <<lanes>>
         for v_lane in
             select l.lane, l.suspect, q.queue, q.n
@@ -135,7 +151,7 @@ begin
                     v_expires
                 from taken t
                 order by t.seq
-                returning job_id, seq
+                returning job_id, attempt, seq
             ),
             counted as (
                 insert into pgq.tally (queue, metric, label, n)
@@ -143,9 +159,13 @@ begin
                 from taken t
                 having count(*) > 0
             )
-            select array_agg(l.job_id order by l.seq) into v_got from leased l;
+            select array_agg(l.job_id order by l.seq), array_agg(l.attempt order by l.seq)
+            into v_got, v_nth
+            from leased l;
             if v_got is not null then
                 v_ids := v_ids || v_got;
+                v_attempts := v_attempts || v_nth;
+                v_suspect := v_lane.suspect;
                 v_taken := v_taken + cardinality(v_got);
                 v_lanes := v_lanes || v_lane.lane;
                 p_limits[v_lane.n] := p_limits[v_lane.n] - cardinality(v_got);
@@ -158,49 +178,39 @@ begin
         end if;
     end if;
 
+    if v_ids = '{}' then
+        return;
+    end if;
     -- The bounds are what prunes partitions when the statement starts; the ids alone would open all.
-    for v_lane in
-        select min(i.id) as low, max(i.id) as high, array_agg(i.id order by i.n) as ids
-        from unnest(v_ids) with ordinality i (id, n)
-        group by i.id >> 32
-        order by min(i.n)
-    loop
-        return query
-        select
-            j.id,
-            j.queue,
-            p_token,
-            j.task,
-            j.payload::text,
-            j.priority,
-            l.attempt,
-            coalesce(j.max_attempts, q.max_attempts, s.max_attempts),
-            coalesce(j.timeout, q.timeout, s.timeout),
-            l.suspect,
-            j.headers,
-            j.created_at,
-            l.claimed_at,
-            l.expires_at
-        from unnest(v_lane.ids) with ordinality i (id, n)
-        -- OFFSET 0: one look-up for each id, whatever the planner believes of the tables' sizes.
-        cross join lateral (
-            select l.attempt, l.suspect, l.claimed_at, l.expires_at
-            from pgq.lease l
-            where l.job_id = i.id
-                and l.token = p_token
-            offset 0
-        ) l
-        cross join lateral (
-            select j.*
-            from pgq.job j
-            where j.id = i.id
-                and j.id between v_lane.low and v_lane.high
-            offset 0
-        ) j
-        left join pgq.queue q on q.queue = j.queue
-        cross join pgq.setting s
-        order by i.n;
-    end loop;
+    select min(i.id), max(i.id) into v_low, v_high from unnest(v_ids) i (id);
+    return query
+    select
+        j.id,
+        j.queue,
+        p_token,
+        j.task,
+        j.payload::text,
+        j.priority,
+        i.attempt,
+        coalesce(j.max_attempts, q.max_attempts, s.max_attempts),
+        coalesce(j.timeout, q.timeout, s.timeout),
+        v_suspect,
+        j.headers,
+        j.created_at,
+        v_claimed,
+        v_until
+    from unnest(v_ids, v_attempts) with ordinality i (id, attempt, n)
+    -- OFFSET 0: one look-up for each id, whatever the planner believes of the tables' sizes.
+    cross join lateral (
+        select j.*
+        from pgq.job j
+        where j.id = i.id
+            and j.id between v_low and v_high
+        offset 0
+    ) j
+    left join pgq.queue q on q.queue = j.queue
+    cross join pgq.setting s
+    order by i.n;
 end
 $$;
 comment on function pgq.claim is

@@ -163,6 +163,7 @@ language plpgsql
 set search_path = ''
 set enable_seqscan = off
 set enable_bitmapscan = off
+set jit = off
 as $$
 declare
     v_floor      bigint := pgq._lease_floor();
