@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -50,6 +52,7 @@ TINY = Sizes(
     slowest_payload=5_000,
 )
 
+_BEGUN = time.monotonic()
 Part = Callable[[Run, System], None]
 EVERYBODY: dict[str, Part] = {
     "enqueue": works.enqueueing,
@@ -128,8 +131,6 @@ def main(
 
 
 def _ours(server: Cluster, logs: Path) -> Ours:
-    import sys
-
     return Ours(
         name="pgq",
         title="pgq",
@@ -149,11 +150,12 @@ def _ours(server: Cluster, logs: Path) -> Ours:
         log=logs / "pgq.log",
         unfinished_sql=UNFINISHED,
         kept_sql=KEPT,
+        table="pgq.ready",
     )
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(f"{time.monotonic() - _BEGUN:5.0f} s  {text}", err=True)
 
 
 if __name__ == "__main__":

@@ -102,12 +102,12 @@ def _rate_of_most(
     tidy_all(session)
     most = round(counts.jobs * MOST)
     with ours.working(dsn, 1, counts, queues=queues) as go:
-        go()
+        begun = go().at
         wait(lambda: counts.runs() >= most, counts.runs, "mixed")
         ended = time.monotonic()
         finished(ours, session, counts)
     check(counts, ours, session)
-    return most / (ended - counts.first())
+    return most / (ended - begun)
 
 
 def connections(run: Run, ours: Ours, pgbench: Pgbench) -> None:
@@ -187,8 +187,7 @@ def backlog(run: Run, ours: Ours, pgbench: Pgbench) -> None:
 
 def _taken(session: Session, counts: Counts) -> float:
     before = counts.runs()
-    begun = time.monotonic()
-    release(session)
+    begun = release(session).at
     wait(lambda: counts.runs() >= before + SMALL, counts.runs, "backlog")
     took = time.monotonic() - begun
     session.execute("select pgq.pause(p_queue => %s)", [QUEUE])

@@ -66,11 +66,16 @@ class Cost:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._begun = self._now()
+        self._spared = 0.0
+
+    def spare(self, seconds: float) -> None:
+        """Do not count time that the bench itself has made sessions wait."""
+        self._spared += seconds
 
     def since(self) -> tuple[float, float]:
         """Seconds and bytes since this object was made; sessions report theirs when they end."""
         ended = self._now()
-        return ended[0] - self._begun[0], ended[1] - self._begun[1]
+        return ended[0] - self._begun[0] - self._spared, ended[1] - self._begun[1]
 
     def _now(self) -> tuple[float, float]:
         with opened(self._dsn) as session:

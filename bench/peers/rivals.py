@@ -45,6 +45,7 @@ def rivals(
                 "select count(*) from procrastinate_jobs where status in ('todo', 'doing')"
             ),
             kept_sql="select count(*) from procrastinate_jobs",
+            table="procrastinate_jobs",
             **python("procrastinate"),  # type: ignore[arg-type]
         ),
         System(
@@ -62,6 +63,7 @@ def rivals(
             },
             unfinished_sql="select count(*) from pgqueuer",
             kept_sql="select count(*) from pgqueuer",
+            table="pgqueuer",
             **python("pgqueuer"),  # type: ignore[arg-type]
         ),
         System(
@@ -81,6 +83,7 @@ def rivals(
                 "where name = 'noop' and state in ('created', 'retry', 'active')"
             ),
             kept_sql="select count(*) from pgboss.job where name = 'noop'",
+            table="pgboss.job",
             **node("pg_boss"),  # type: ignore[arg-type]
         ),
         System(
@@ -96,6 +99,7 @@ def rivals(
             },
             unfinished_sql=GRAPHILE_UNFINISHED,
             kept_sql=GRAPHILE_UNFINISHED,
+            table="graphile_worker._private_jobs",
             **node("graphile_worker"),  # type: ignore[arg-type]
         ),
         System(
@@ -112,6 +116,7 @@ def rivals(
             },
             unfinished_sql=GRAPHILE_UNFINISHED,
             kept_sql=GRAPHILE_UNFINISHED,
+            table="graphile_worker._private_jobs",
             extra={"batched": True},
             same_client_as="graphile_worker",
             **node("graphile_worker"),  # type: ignore[arg-type]

@@ -11,15 +11,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 from peers.tally import Counts
 from pgq.errors import PgqError
-from pgq_bench.server import Session, value
+from pgq_bench.server import Session, opened, value
 
-Go = Callable[[], None]
+
+class Release(NamedTuple):
+    """When workers were let loose, on the monotonic clock; seconds their sessions had waited."""
+
+    at: float
+    waited: float = 0.0
+
+
+Go = Callable[[], Release]
 PATIENCE = 60.0
 """Seconds without progress after which a measurement has failed."""
+SETTLED = 0.3
+"""Seconds from the first lookers' arrival at the lock to its release."""
+WAITING: LiteralString = (
+    "select count(distinct a.pid) from pg_stat_activity a "
+    "where a.datname = current_database() and a.wait_event_type = 'Lock'"
+)
+WAITED: LiteralString = (
+    "select coalesce(sum(extract(epoch from clock_timestamp() - a.query_start)), 0) "
+    "from pg_stat_activity a "
+    "where a.datname = current_database() and a.wait_event_type = 'Lock'"
+)
 LONGEST = 900
 """Seconds that a driver may take over an order."""
 BATCH = 1000
@@ -143,6 +162,7 @@ class System:
     log: Path
     unfinished_sql: LiteralString
     kept_sql: LiteralString
+    table: LiteralString
     extra: Mapping[str, Any] = field(default_factory=dict)
     same_client_as: str | None = None
 
@@ -166,16 +186,32 @@ class System:
 
     @contextmanager
     def working(self, dsn: str, processes: int, counts: Counts) -> Iterator[Go]:
-        """Worker processes, ready and waiting for the word that this gives."""
+        """Worker processes, ready and waiting for the word that this gives.
+
+        They start behind a lock on their jobs' table, so that what they do once at a start is done
+        when the clock starts, and their first look for jobs is not.
+        """
         order = {"dsn": dsn, "folder": str(counts.folder), "jobs": counts.jobs}
         with ExitStack() as stack:
             programs = [stack.enter_context(self._program("work", order)) for _ in range(processes)]
             for program in programs:
                 program.ready()
 
-            def go() -> None:
-                for program in programs:
-                    program.go()
+            def go() -> Release:
+                with opened(dsn) as session, opened(dsn) as watcher:
+                    session.execute("begin")
+                    session.execute(f"lock table {self.table} in access exclusive mode")
+                    for program in programs:
+                        program.go()
+                    wait(
+                        lambda: int(value(watcher, WAITING)) >= processes,
+                        lambda: value(watcher, WAITING),
+                        f"{self.name} starts to look for jobs",
+                    )
+                    time.sleep(SETTLED)
+                    release = Release(time.monotonic(), float(value(watcher, WAITED)))
+                    session.execute("commit")
+                return release
 
             yield go
 

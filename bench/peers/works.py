@@ -80,20 +80,28 @@ def tidy(session: Session) -> None:
 
 
 def drained(
-    system: System, dsn: str, counts: Counts, processes: int, memory: Memory | None = None
+    system: System,
+    dsn: str,
+    counts: Counts,
+    processes: int,
+    *,
+    memory: Memory | None = None,
+    cost: Cost | None = None,
 ) -> float:
-    """Jobs a second of a backlog, from the first start to the last completion that is committed."""
+    """Jobs a second of a backlog, from the word to the last completion that is committed."""
     with opened(dsn) as session:
         tidy(session)
         with system.working(dsn, processes, counts) as go:
-            go()
+            release = go()
+            if cost:
+                cost.spare(release.waited)
             if memory:
                 memory.watch(counts)
             ended = finished(system, session, counts)
             if memory:
                 memory.stop()
         check(counts, system, session)
-    return counts.jobs / (ended - counts.first())
+    return counts.jobs / (ended - release.at)
 
 
 def enqueueing(run: Run, system: System) -> None:
@@ -140,7 +148,7 @@ def draining(run: Run, system: System, processes: int) -> None:
         counts = run.counts(run.sizes.jobs(system.paces[work]))
         cost, memory = Cost(dsn), Memory()
         enqueue(system, dsn, jobs=counts.jobs, batch=BATCH)
-        rate = drained(system, dsn, counts, processes, memory)
+        rate = drained(system, dsn, counts, processes, memory=memory, cost=cost)
         run.results.add(system.name, work, rate, "jobs/s")
         if processes == 1:
             time.sleep(0.5)
@@ -174,7 +182,7 @@ def payload(run: Run, system: System, kilobytes: int) -> None:
         return
     with run.results.guard(system.name, work), system.database() as dsn:
         run.say(f"{system.title}: {work}")
-        megabytes = 15 * run.sizes.seconds
+        megabytes = 60 * run.sizes.seconds
         jobs = round(min(megabytes * 1000 / kilobytes, run.sizes.jobs(system.paces["drain_1"])))
         counts = run.counts(jobs)
         enqueue(system, dsn, jobs=jobs, batch=max(1, BATCH // kilobytes), size=kilobytes * 1000)
