@@ -102,7 +102,7 @@ def _rate_of_most(
     tidy_all(session)
     most = round(counts.jobs * MOST)
     with ours.working(dsn, 1, counts, queues=queues) as go:
-        begun = go().at
+        begun = go()
         wait(lambda: counts.runs() >= most, counts.runs, "mixed")
         ended = time.monotonic()
         finished(ours, session, counts)
@@ -187,7 +187,7 @@ def backlog(run: Run, ours: Ours, pgbench: Pgbench) -> None:
 
 def _taken(session: Session, counts: Counts) -> float:
     before = counts.runs()
-    begun = release(session).at
+    begun = release(session)
     wait(lambda: counts.runs() >= before + SMALL, counts.runs, "backlog")
     took = time.monotonic() - begun
     session.execute("select pgq.pause(p_queue => %s)", [QUEUE])

@@ -11,8 +11,9 @@ from urllib.parse import quote, urlencode
 
 from psycopg.conninfo import conninfo_to_dict
 
+from peers.processes import seconds_of_family
 from pgq.errors import ConfigError
-from pgq_bench.server import SETTINGS, Server, Session, opened, value
+from pgq_bench.server import SETTINGS, Server, opened, value
 from pgq_worker import scratch
 
 CONNECTIONS = 400
@@ -61,35 +62,24 @@ def address(dsn: str) -> str:
 
 
 class Cost:
-    """What the server spent on one database: statements' time, and write-ahead log."""
+    """What the server spent: processor time of all its processes, and write-ahead log.
+
+    Not `pg_stat_database.active_time`, which loses what a statement took before its execution.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._begun = self._now()
-        self._spared = 0.0
-
-    def spare(self, seconds: float) -> None:
-        """Do not count time that the bench itself has made sessions wait."""
-        self._spared += seconds
 
     def since(self) -> tuple[float, float]:
-        """Seconds and bytes since this object was made; sessions report theirs when they end."""
+        """Seconds (0 if this system does not tell) and bytes since this object was made."""
         ended = self._now()
-        return ended[0] - self._begun[0] - self._spared, ended[1] - self._begun[1]
+        return ended[0] - self._begun[0], ended[1] - self._begun[1]
 
     def _now(self) -> tuple[float, float]:
         with opened(self._dsn) as session:
-            return self._seconds(session), float(
-                value(session, "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+            postmaster = int(
+                value(session, "select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)")
             )
-
-    def _seconds(self, session: Session) -> float:
-        # active_time: in statements, from a session's point of view, waiting for locks and disk
-        # included.
-        return float(
-            value(
-                session,
-                "select d.active_time / 1000 from pg_stat_database d "
-                "where d.datname = current_database()",
-            )
-        )
+            written = value(session, "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+            return seconds_of_family(postmaster), float(written)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from peers.system import Go, Release, System, wait
+from peers.system import Go, System, wait
 from peers.tally import Counts
 from peers.tasks import QUEUE
 from pgq_bench.server import Session, opened, value
@@ -60,9 +60,9 @@ class Ours(System):
                 yield lambda: release(session, queues)
 
 
-def release(session: Session, queues: Sequence[str] = (QUEUE,)) -> Release:
+def release(session: Session, queues: Sequence[str] = (QUEUE,)) -> float:
     """Resume the queues and ring all idle executors, which would look within a second."""
-    released = Release(time.monotonic())
+    released = time.monotonic()
     for queue in queues:
         session.execute("select pgq.resume(p_queue => %s)", [queue])
     session.execute(RING, [])

@@ -42,7 +42,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "payload_10k": "10 KB payload, jobs/s",
         "payload_100k": "100 KB",
         "wal_per_job": "WAL, bytes a job",
-        "db_time_per_job": "database time, µs a job",
+        "db_time_per_job": "database processor time, µs a job",
         "memory": "memory of a worker process, MB",
         "pinned_reader": "old snapshot: last over first window",
     },

@@ -11,32 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString
 
 from peers.tally import Counts
 from pgq.errors import PgqError
 from pgq_bench.server import Session, opened, value
 
-
-class Release(NamedTuple):
-    """When workers were let loose, on the monotonic clock; seconds their sessions had waited."""
-
-    at: float
-    waited: float = 0.0
-
-
-Go = Callable[[], Release]
+Go = Callable[[], float]
+"""Lets workers loose; when that was, on the monotonic clock."""
 PATIENCE = 60.0
 """Seconds without progress after which a measurement has failed."""
 SETTLED = 0.3
 """Seconds from the first lookers' arrival at the lock to its release."""
 WAITING: LiteralString = (
     "select count(distinct a.pid) from pg_stat_activity a "
-    "where a.datname = current_database() and a.wait_event_type = 'Lock'"
-)
-WAITED: LiteralString = (
-    "select coalesce(sum(extract(epoch from clock_timestamp() - a.query_start)), 0) "
-    "from pg_stat_activity a "
     "where a.datname = current_database() and a.wait_event_type = 'Lock'"
 )
 LONGEST = 900
@@ -197,7 +185,7 @@ class System:
             for program in programs:
                 program.ready()
 
-            def go() -> Release:
+            def go() -> float:
                 with opened(dsn) as session, opened(dsn) as watcher:
                     session.execute("begin")
                     session.execute(f"lock table {self.table} in access exclusive mode")
@@ -209,9 +197,9 @@ class System:
                         f"{self.name} starts to look for jobs",
                     )
                     time.sleep(SETTLED)
-                    release = Release(time.monotonic(), float(value(watcher, WAITED)))
+                    released = time.monotonic()
                     session.execute("commit")
-                return release
+                return released
 
             yield go
 

@@ -84,24 +84,20 @@ def drained(
     dsn: str,
     counts: Counts,
     processes: int,
-    *,
     memory: Memory | None = None,
-    cost: Cost | None = None,
 ) -> float:
     """Jobs a second of a backlog, from the word to the last completion that is committed."""
     with opened(dsn) as session:
         tidy(session)
         with system.working(dsn, processes, counts) as go:
-            release = go()
-            if cost:
-                cost.spare(release.waited)
+            begun = go()
             if memory:
                 memory.watch(counts)
             ended = finished(system, session, counts)
             if memory:
                 memory.stop()
         check(counts, system, session)
-    return counts.jobs / (ended - release.at)
+    return counts.jobs / (ended - begun)
 
 
 def enqueueing(run: Run, system: System) -> None:
@@ -148,13 +144,15 @@ def draining(run: Run, system: System, processes: int) -> None:
         counts = run.counts(run.sizes.jobs(system.paces[work]))
         cost, memory = Cost(dsn), Memory()
         enqueue(system, dsn, jobs=counts.jobs, batch=BATCH)
-        rate = drained(system, dsn, counts, processes, memory=memory, cost=cost)
+        rate = drained(system, dsn, counts, processes, memory)
         run.results.add(system.name, work, rate, "jobs/s")
         if processes == 1:
             time.sleep(0.5)
             seconds, wal = cost.since()
             run.results.add(system.name, "wal_per_job", wal / counts.jobs, "bytes")
-            run.results.add(system.name, "db_time_per_job", seconds / counts.jobs * 1e6, "µs")
+            if seconds:
+                micros = seconds / counts.jobs * 1e6
+                run.results.add(system.name, "db_time_per_job", micros, "µs")
             run.results.add(system.name, "memory", memory.peak, "MB")
 
 
