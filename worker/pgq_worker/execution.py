@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import anyio
 from pydantic_core import PydanticSerializationError, to_json
 
 from pgq import App, Cancel, Retry, Snooze
@@ -74,19 +73,20 @@ class Execution:
         self._slots.begin(job.slot, job.begun_at)
         try:
             if is_async:
-                with anyio.CancelScope() as job.scope:
-                    value = await function(*args, **kwargs)
-                if job.scope.cancelled_caught:
-                    return stopped(job)
+                # Cancelled as a task: a cancel scope would cost as much as all else here.
+                job.handler = asyncio.current_task()
+                value = await function(*args, **kwargs)
             else:
                 value = await self._in_thread(function, args, kwargs)
         except BaseException as error:
+            _take_back(job)
             if _is_ours(error):
                 raise
             return self._raised(job, task, error)
         finally:
+            _take_back(job)
             job.ran = time.monotonic() - job.begun_at
-            job.scope = None
+            job.handler = None
             self._slots.end(job.slot)
         return NOTHING if value is None else returned(value)
 
@@ -130,6 +130,13 @@ def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
         return function(*args, **kwargs)
     except StopIteration as error:
         raise _EndedError("the handler raised StopIteration") from error
+
+
+def _take_back(job: ClaimedJob) -> None:
+    """The handler has met the cancellations that were meant for it."""
+    while job.cancels and job.handler is not None:
+        job.handler.uncancel()
+        job.cancels -= 1
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 from pgq.answers import Cancel
 
 if TYPE_CHECKING:
-    from anyio import CancelScope
+    from asyncio import Task
 
     from pgq.context import Level
     from pgq_worker.lines import Lines
@@ -30,7 +30,9 @@ class ClaimedJob:
     __slots__ = (
         "attempt",
         "begun_at",
+        "cancels",
         "claimed_at",
+        "handler",
         "headers",
         "id",
         "lines",
@@ -39,7 +41,6 @@ class ClaimedJob:
         "payload",
         "queue",
         "ran",
-        "scope",
         "slot",
         "stop_reason",
         "suspect",
@@ -74,7 +75,8 @@ class ClaimedJob:
         self.ran = 0.0
         self.lines = 0
         self.noted = False
-        self.scope: CancelScope | None = None
+        self.handler: Task[object] | None = None
+        self.cancels = 0
         self.stop_reason: Stop | None = None
 
     @property
@@ -89,8 +91,9 @@ class ClaimedJob:
         """
         if self.stop_reason is None or reason == "lost":
             self.stop_reason = reason
-        if self.scope is not None:
-            self.scope.cancel()
+        if self.handler is not None:
+            self.cancels += 1
+            self.handler.cancel()
 
 
 class JobContext:
