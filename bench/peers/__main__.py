@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -34,7 +35,7 @@ FULL = Sizes(
     slowest_payload=0,
 )
 QUICK = Sizes(
-    seconds=2,
+    seconds=1.8,
     rounds=1,
     latencies=150,
     pinned=15,
@@ -103,6 +104,9 @@ def main(
                 if not systems or system.name in systems
             ]
             raw = limits.raw(run, server, pgbench) if wanted("raw") else {}
+            if raw:
+                speed = min(1.5, max(0.2, raw["delete_100"] / limits.USUAL_DELETES))
+                run = replace(run, sizes=replace(sizes, speed=speed))
             for _ in range(sizes.rounds):
                 for name, part in EVERYBODY.items():
                     for system in everybody if wanted(name) else ():
@@ -140,9 +144,9 @@ def _ours(server: Cluster, logs: Path) -> Ours:
             "enqueue_1": 700,
             "enqueue_16": 3_500,
             "batch": 40_000,
-            "drain_1": 22_000,
-            "drain_4": 45_000,
-            "pinned": 22_000,
+            "drain_1": 38_000,
+            "drain_4": 65_000,
+            "pinned": 35_000,
         },
         command=[sys.executable, "-m", "peers.drivers.ours"],
         environment={},

@@ -36,7 +36,7 @@ MOST = 0.95
 CONNECTIONS = (16, 64, 256)
 RAMP = 3.0
 """Seconds until all have made their plans."""
-MOST_CLAIMED = 60_000
+MOST_CLAIMED = 100_000
 """Jobs a second that a backlog lasts for."""
 CLAIMED = 25
 CLAIM_AND_COMPLETE = f"""
@@ -72,7 +72,7 @@ def drain_sync(run: Run, ours: Ours, pgbench: Pgbench) -> None:
     """Sync handlers, which run in threads."""
     with run.results.guard(ours.name, "drain_1_sync"), ours.database() as dsn:
         run.say("pgq: drain_1_sync")
-        counts = run.counts(run.sizes.jobs(ours.paces["drain_1"] // 2))
+        counts = run.counts(run.sizes.jobs(ours.paces["drain_1"] // 3))
         with opened(dsn) as session:
             insert(session, 0, counts.jobs, task="noop_sync")
         run.results.add(ours.name, "drain_1_sync", drained(ours, dsn, counts, 1), "jobs/s")

@@ -9,6 +9,8 @@ from peers.works import Run
 from pgq_bench.raw import INSERT, Pgbench, delete_rate, make_bare
 from pgq_bench.server import opened, value
 
+USUAL_DELETES = 150_000
+"""Rows a second where the systems' paces were seen."""
 ROWS = 800_000
 LEAST_SECONDS = 5.0
 """Of the deletes: a short burst flatters them."""

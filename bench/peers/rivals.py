@@ -40,7 +40,7 @@ def rivals(
             name="procrastinate",
             title="Procrastinate",
             settings="psycopg, uvloop, concurrency 30, a pool of 31, LISTEN on",
-            paces={**ENQUEUE, "batch": 2_000, "drain_1": 270, "drain_4": 700, "pinned": 180},
+            paces={**ENQUEUE, "batch": 2_000, "drain_1": 350, "drain_4": 800, "pinned": 180},
             unfinished_sql=(
                 "select count(*) from procrastinate_jobs where status in ('todo', 'doing')"
             ),
@@ -57,8 +57,8 @@ def rivals(
                 "enqueue_1": 900,
                 "enqueue_16": 1_100,
                 "batch": 25_000,
-                "drain_1": 9_000,
-                "drain_4": 14_000,
+                "drain_1": 15_000,
+                "drain_4": 30_000,
                 "pinned": 7_000,
             },
             unfinished_sql="select count(*) from pgqueuer",
@@ -74,8 +74,8 @@ def rivals(
             paces={
                 **ENQUEUE,
                 "batch": 14_000,
-                "drain_1": 14_000,
-                "drain_4": 20_000,
+                "drain_1": 22_000,
+                "drain_4": 45_000,
                 "pinned": 10_000,
             },
             unfinished_sql=(
@@ -93,8 +93,8 @@ def rivals(
             paces={
                 **ENQUEUE,
                 "batch": 23_000,
-                "drain_1": 1_600,
-                "drain_4": 2_200,
+                "drain_1": 3_500,
+                "drain_4": 3_500,
                 "pinned": 500,
             },
             unfinished_sql=GRAPHILE_UNFINISHED,
@@ -110,8 +110,8 @@ def rivals(
             paces={
                 **ENQUEUE,
                 "batch": 23_000,
-                "drain_1": 20_000,
-                "drain_4": 45_000,
+                "drain_1": 35_000,
+                "drain_4": 70_000,
                 "pinned": 9_000,
             },
             unfinished_sql=GRAPHILE_UNFINISHED,

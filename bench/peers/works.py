@@ -34,10 +34,12 @@ class Sizes:
     backlog: int
     slowest_payload: int
     """Who drains fewer jobs a second is not asked about large payloads."""
+    speed: float = 1.0
+    """Of this machine, over the one on which the paces were seen."""
 
     def jobs(self, pace: int, *, least: int = 200) -> int:
         """Jobs that take so long at that pace."""
-        return max(least, round(pace * self.seconds))
+        return max(least, round(pace * self.seconds * self.speed))
 
 
 @dataclass(frozen=True)
