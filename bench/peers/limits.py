@@ -11,7 +11,7 @@ from pgq_bench.server import opened, value
 
 USUAL_DELETES = 150_000
 """Rows a second where the systems' paces were seen."""
-ROWS = 800_000
+ROWS = 900_000
 LEAST_SECONDS = 5.0
 """Of the deletes: a short burst flatters them."""
 
@@ -60,4 +60,4 @@ def _deletes(pgbench: Pgbench, dsn: str) -> float:
             left = int(value(session, "select count(*) from bare"))
         if rows / rate >= LEAST_SECONDS:
             return rate * (rows - left) / rows
-        rows *= 2
+        rows = round(1.1 * LEAST_SECONDS * rate)

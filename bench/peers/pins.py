@@ -22,6 +22,8 @@ KINDS = ("reader", "writer", "enqueuer", "claimer")
 OFFERED = 10_000
 """Jobs a second of the steady stream."""
 OFFER = 100
+SUSTAINED = 0.65
+"""Pace of a long drain over that of a short one, about: for its size only."""
 PROBED = 10
 PROBE_INTERVAL = 0.02
 
@@ -64,7 +66,7 @@ def rival(run: Run, system: System) -> None:
 def _measure(run: Run, system: Ours, kind: str | None) -> list[float]:
     seconds = run.sizes.pinned
     pace = run.results.value(system.name, "drain_1") or system.paces["pinned"]
-    drain = round(pace * seconds) if kind else 0
+    drain = round(SUSTAINED * pace * seconds) if kind else 0
     stream = round(OFFERED * seconds)
     claimed = 1 if kind == "claimer" else 0
     counts = run.counts(drain + stream + claimed)
