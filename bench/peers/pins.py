@@ -65,7 +65,8 @@ def rival(run: Run, system: System) -> None:
 
 def _measure(run: Run, system: Ours, kind: str | None) -> list[float]:
     seconds = run.sizes.pinned
-    pace = run.results.value(system.name, "drain_1") or system.paces["pinned"]
+    measured = run.results.value(system.name, "drain_1") or 0.0
+    pace = max(measured, system.paces["drain_1"] * run.sizes.speed)
     drain = round(SUSTAINED * pace * seconds) if kind else 0
     stream = round(OFFERED * seconds)
     claimed = 1 if kind == "claimer" else 0
