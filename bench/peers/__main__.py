@@ -48,7 +48,7 @@ TINY = Sizes(
     rounds=1,
     latencies=20,
     pinned=1,
-    rival_pinned=0,
+    rival_pinned=1,
     backlog=40_000,
     slowest_payload=5_000,
 )
