@@ -66,3 +66,18 @@ $$;
 comment on function pgq._is_due is
     'Whether this was last said so long ago, or in the future, by a clock that was set back since.';
 select pgq._allow('_is_due');
+
+create or replace function pgq._swept_to(p_stream text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return coalesce(
+        (select c.value from pgq.cursor c where c.stream = p_stream order by c.id desc limit 1), 0
+    );
+end
+$$;
+comment on function pgq._swept_to is 'How far a sweep of upkeep has come, 0 before its first round.';
+select pgq._allow('_swept_to');

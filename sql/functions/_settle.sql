@@ -23,9 +23,7 @@ begin
     if p_lanes is null then
         perform pgq._reseat();
         -- All lanes, a slice at a time; those that are claimed from come more often by pgq.claim.
-        v_after := coalesce((
-            select c.value from pgq.cursor c where c.stream = 'settle' order by c.id desc limit 1
-        ), 0);
+        v_after := pgq._swept_to('settle');
         select array_agg(distinct s.lane), max(s.id), count(*)
         into p_lanes, v_last, v_next
         from (select l.id, l.lane from pgq.lane l where l.id > v_after order by l.id limit 500) s;

@@ -53,9 +53,7 @@ begin
     from pgq.setting s
     left join pgq.queue q on true
     group by s.keep_finished;
-    v_after := greatest(v_oldest, (
-        select c.value from pgq.cursor c where c.stream = 'audit_jobs' order by c.id desc limit 1
-    ));
+    v_after := greatest(v_oldest, pgq._swept_to('audit_jobs'));
     -- One statement, so one snapshot: in it each job stands in exactly one table.
     for v_job in
         select
@@ -172,9 +170,7 @@ set enable_mergejoin = off
 set jit = off
 as $$
 declare
-    v_after  bigint := coalesce((
-        select c.value from pgq.cursor c where c.stream = 'audit_floors' order by c.id desc limit 1
-    ), 0);
+    v_after  bigint := pgq._swept_to('audit_floors');
     v_row    record;
     v_n      bigint := 0;
     v_moved  bigint;

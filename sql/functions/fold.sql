@@ -31,9 +31,7 @@ begin
     v_n := pgq._fold_range(v_from, null, p_limit);
     -- What transactions longer than that have left behind, a window at a time.
     if v_from > 0 and pgq._is_due('tally_due', interval '5 seconds') then
-        v_sweep := coalesce((
-            select c.value from pgq.cursor c where c.stream = 'tally_sweep' order by c.id desc limit 1
-        ), 0);
+        v_sweep := pgq._swept_to('tally_sweep');
         if v_sweep >= v_from then
             v_sweep := 0;
         end if;

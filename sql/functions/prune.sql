@@ -110,9 +110,7 @@ begin
     if v_shortest = v_longest and v_shortest >= interval '1 day' then
         return 0;
     end if;
-    v_after := coalesce((
-        select c.value from pgq.cursor c where c.stream = 'prune' order by c.id desc limit 1
-    ), 0);
+    v_after := pgq._swept_to('prune');
     for v_row in
         select
             f.job_id,
@@ -265,9 +263,7 @@ declare
     v_last   bigint;
     v_seen   bigint;
 begin
-    v_after := coalesce((
-        select c.value from pgq.cursor c where c.stream = 'expired' order by c.id desc limit 1
-    ), 0);
+    v_after := pgq._swept_to('expired');
     select e.day
     into v_day
     from pgq.expired_day e

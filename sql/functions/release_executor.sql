@@ -64,9 +64,7 @@ stable
 set search_path = ''
 as $$
 begin
-    return coalesce((
-        select c.value from pgq.cursor c where c.stream = 'lease' order by c.id desc limit 1
-    ), 0);
+    return pgq._swept_to('lease');
 end
 $$;
 comment on function pgq._lease_floor is
