@@ -26,10 +26,10 @@ from pgq_bench.raw import Pgbench
 
 ROOT = Path(__file__).parents[2]
 FULL = Sizes(
-    seconds=8,
+    seconds=5,
     rounds=3,
-    latencies=1000,
-    pinned=300,
+    latencies=500,
+    pinned=180,
     rival_pinned=60,
     backlog=10_000_000,
     slowest_payload=0,
@@ -107,21 +107,23 @@ def main(
             if raw:
                 speed = min(1.5, max(0.2, raw["delete_100"] / limits.USUAL_DELETES))
                 run = replace(run, sizes=replace(sizes, speed=speed))
+            document = report.Report(
+                begun, server.facts(), installed.versions, raw, run.results, everybody
+            )
             for _ in range(sizes.rounds):
                 for name, part in EVERYBODY.items():
                     for system in everybody if wanted(name) else ():
                         part(run, system)
+                document.write(out)
             if ours in everybody:
                 for name, own in {**alone.PARTS, **pins.PARTS}.items():
                     if wanted(name):
                         own(run, ours, pgbench)
+                        document.write(out)
             if sizes.rival_pinned and wanted("pins"):
                 for system in everybody:
                     if system is not ours:
                         pins.rival(run, system)
-            document = report.Report(
-                begun, server.facts(), installed.versions, raw, run.results, everybody
-            )
             document.write(out)
             if docs:
                 from peers.chart import draw  # matplotlib is needed by nothing else
