@@ -1,0 +1,45 @@
+"""The tasks that rows run. `FAULTS_LEDGER` names the folder of the ledger."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+
+from faults.ledger import ENVIRONMENT, Pen
+from pgq import App, Context
+
+app = App()
+
+
+@functools.cache
+def _pen() -> Pen:
+    return Pen(Path(os.environ[ENVIRONMENT]))
+
+
+@contextmanager
+def entered(ctx: Context) -> Iterator[None]:
+    """Enter the start now, and the end if nothing is raised."""
+    _pen().start(ctx.id, ctx.token, ctx.attempt)
+    yield
+    _pen().end(ctx.id, ctx.token, ctx.attempt)
+
+
+@app.task
+async def work(ctx: Context, seconds: float = 0.0) -> None:
+    """Takes so long, and gives way meanwhile."""
+    with entered(ctx):
+        if seconds:
+            await anyio.sleep(seconds)
+
+
+@app.task
+def work_in_thread(ctx: Context, seconds: float = 0.0) -> None:
+    """Takes so long in a thread."""
+    with entered(ctx):
+        time.sleep(seconds)

@@ -1,0 +1,50 @@
+"""What a row protects, taken away: with it gone the row has to fall short.
+
+A rule of the database is a change in a file of `sql/functions`; one of the worker is a change in a
+module, made in each of its processes as it starts (`faults/mutant_site`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgq import schema
+from pgq_bench.server import Session
+
+SITE = Path(__file__).parent / "mutant_site"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the database: texts in a file that each occur once, and what takes their place."""
+
+    file: str
+    changes: tuple[tuple[str, str], ...]
+
+    def install(self, session: Session) -> None:
+        text = (schema.sql_root() / "functions" / self.file).read_text()
+        for old, new in self.changes:
+            if text.count(old) != 1:
+                raise AssertionError(f"{self.file} has changed: {old!r}")
+            text = text.replace(old, new)
+        session.execute(text.encode())
+
+
+RULES: Mapping[str, Rule] = {}
+WORKER: frozenset[str] = frozenset()
+"""Names of functions in `faults.mutant_site.sitecustomize`."""
+
+
+def install(session: Session, name: str | None) -> None:
+    """Break a rule of the database, if that is what the name says."""
+    if rule := RULES.get(name or ""):
+        rule.install(session)
+
+
+def environment(name: str | None) -> dict[str, str]:
+    """What a worker needs in its environment to be broken, if that is what the name says."""
+    if name not in WORKER:
+        return {}
+    return {"PYTHONPATH": str(SITE), "FAULTS_MUTANT": str(name)}

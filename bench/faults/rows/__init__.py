@@ -1,0 +1,8 @@
+"""The rows, one to a module."""
+
+from __future__ import annotations
+
+from faults.row import Row
+from faults.rows import kill_storm
+
+ROWS: dict[str, Row] = {row.name: row for row in (kill_storm.ROW,)}

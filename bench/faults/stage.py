@@ -1,0 +1,166 @@
+"""Where a row plays: a server of its own, a queue, a ledger, workers, and a seed."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from faults import checker, mutants
+from faults.crew import Crew
+from faults.ledger import ENVIRONMENT, Ledger
+from faults.load import Load
+from faults.nemesis import Deed, Nemesis
+from faults.row import Figure, Outcome
+from pgq import schema
+from pgq.postgres import Postgres
+from pgq_bench.server import Session, opened
+
+SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL = 2.0, 0.5, 0.25
+"""Seconds, in the short form; the full form has what every new queue has."""
+LEASE, HEARTBEAT, POLL = 15.0, 5.0, 1.0
+PATIENCE = 60.0
+"""Seconds that what is left may take when the faults have ended."""
+
+
+class Stage:
+    """What a row is given. All of it is gone when the row has ended, but for the figures."""
+
+    def __init__(self, outcome: Outcome, server: Postgres, folder: Path) -> None:
+        self.outcome = outcome
+        self.server = server
+        self.folder = folder
+        self.chance = random.Random(outcome.seed)
+        self.ledger = Ledger(folder / "ledger")
+        self.crew = Crew(
+            folder,
+            {ENVIRONMENT: str(self.ledger.folder), **mutants.environment(outcome.mutant)},
+        )
+        if outcome.is_full:
+            self.lease, self.heartbeat, self.poll = LEASE, HEARTBEAT, POLL
+        else:
+            self.lease, self.heartbeat, self.poll = SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL
+        self.condemned: set[int] = set()
+        """Jobs that may end as dead letters."""
+
+    # What happens
+
+    @property
+    def dsn(self) -> str:
+        """Of the database under test."""
+        return self.server.dsn
+
+    @property
+    def seconds(self) -> float:
+        """How long the load lasts."""
+        return self.outcome.seconds
+
+    def load(self, *, rate: float, dsn: str | None = None, **job: Any) -> Load:
+        """Jobs at this rate while the context is open; see `Load`."""
+        return Load(dsn or self.dsn, self.ledger, rate=rate, **job)
+
+    def nemesis(self, deed: Deed, *, every: float) -> Nemesis:
+        """A deed about every so many seconds while the context is open."""
+        return Nemesis(deed, every=every, chance=random.Random(self.chance.random()))
+
+    def enqueue(self, count: int, task: str = "work", **payload: Any) -> list[int]:
+        """So many jobs at once, acknowledged; their ids."""
+        with self.session() as session:
+            rows = session.execute(
+                "insert into pgq.job (task, payload) select %s, %s::json "
+                "from generate_series(1, %s) returning id",
+                [task, json.dumps(payload), count],
+            ).fetchall()
+        ids = [row[0] for row in rows]
+        self.ledger.acknowledge(ids)
+        return ids
+
+    @contextmanager
+    def session(self, dsn: str | None = None) -> Iterator[Session]:
+        """A session of an onlooker, in autocommit."""
+        with opened(dsn or self.dsn) as session:
+            yield session
+
+    def pass_time(self, seconds: float | None = None) -> None:
+        """Let the load and the faults go on for so long, or for as long as the row lasts."""
+        time.sleep(self.seconds if seconds is None else seconds)
+
+    def wait_until(self, condition: Callable[[], Any], patience: float = PATIENCE) -> bool:
+        """Whether the condition came true in time; a database that is away counts as no."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            try:
+                if condition():
+                    return True
+            except psycopg.OperationalError:
+                pass
+            time.sleep(0.05)
+        return False
+
+    def finish(self, patience: float = PATIENCE) -> None:
+        """Wait until each acknowledged job has ended; what has not by then is counted as lost."""
+        jobs = list(self.ledger.acknowledged())
+        self.wait_until(lambda: not self._unfinished(jobs), patience)
+
+    # What was seen
+
+    def figure(
+        self,
+        name: str,
+        value: float,
+        *,
+        least: float | None = None,
+        most: float | None = None,
+        unit: str = "",
+        is_time: bool = False,
+    ) -> None:
+        """Note a figure, with what it has to be."""
+        self.outcome.figures.append(Figure(name, value, least, most, unit, is_time))
+
+    def evidence(self, lines: Iterable[str]) -> None:
+        """Note what a reader needs in order to believe or to find out."""
+        self.outcome.evidence.extend(lines)
+
+    def _unfinished(self, jobs: list[int]) -> int:
+        with self.session() as session:
+            return checker.unfinished(session, jobs)
+
+
+@contextmanager
+def stage(
+    outcome: Outcome, *, settings: Mapping[str, str], bin_dir: Path | None
+) -> Iterator[Stage]:
+    """A durable server with an empty queue; at the end the checks that every row has."""
+    folder = Path(tempfile.mkdtemp(prefix="pgq-faults-"))
+    folder.chmod(0o711)
+    server = Postgres(folder, bin_dir=bin_dir, settings=settings)
+    try:
+        server.start()
+        schema.migrate(server.dsn)
+        play = Stage(outcome, server, folder)
+        with play.session() as session:
+            session.execute(
+                "select pgq.configure(p_lease => make_interval(secs => %s), "
+                "p_heartbeat => make_interval(secs => %s), p_poll => make_interval(secs => %s))",
+                [play.lease, play.heartbeat, play.poll],
+            )
+            mutants.install(session, outcome.mutant)
+        try:
+            yield play
+            with play.session() as session:
+                checker.check(play, session)
+        finally:
+            play.crew.dismiss()
+            if not outcome.figures or outcome.short_of():
+                outcome.evidence.extend(play.crew.logs().splitlines()[-30:])
+    finally:
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)
