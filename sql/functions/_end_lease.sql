@@ -105,11 +105,9 @@ begin
         perform pgq._add_attempt(p_lease, p_reason, v_charged, null, v_message);
     end if;
     if v_charged and v_crashes >= (select s.max_crashes from pgq.setting s) then
-        perform pgq._bury(
-            p_lease.job_id, p_lease.lane, 'crashed', null, v_message, p_lease.attempt - 1, v_crashes,
-            p_lease.worker, p_lease.has_key
-        );
-        perform pgq._count(p_lease.lane, 'transition', 'running>dead');
+        p_lease.attempt := p_lease.attempt - 1;
+        p_lease.crashes := v_crashes;
+        perform pgq._bury(array[p_lease], array['crashed'], array[null], array[v_message]);
         return 'dead';
     end if;
     select l.queue, l.priority into v_queue from pgq.lane l where l.lane = p_lease.lane order by l.id limit 1;
@@ -134,66 +132,6 @@ $$;
 comment on function pgq._put_back is
     'Makes a job ready again whose lease row the caller has deleted. Without a reason, or released: as it was, uncharged. Crashed or lost: as a suspect, and one that was a suspect already is charged a crash.';
 select pgq._allow('_put_back');
-
-create or replace function pgq._fail_lease(
-    p_lease        pgq.lease,
-    p_reason       text,
-    p_error_class  text default null,
-    p_message      text default null,
-    p_traceback    text default null,
-    p_permanent    boolean default false,
-    p_retry_in     interval default null,
-    out state      text,
-    out run_at     timestamptz
-)
-language plpgsql
-set search_path = ''
-as $$
-declare
-    v_policy  record;
-begin
-    perform pgq._add_attempt(p_lease, p_reason, true, p_error_class, p_message, p_traceback);
-    if pgq._cancel_wanted(p_lease) then
-        perform pgq._cancel_lease(p_lease, p_add_attempt => false);
-        state := 'cancelled';
-        return;
-    end if;
-    select
-        coalesce(j.max_attempts, s.max_attempts) as max_attempts,
-        extract(epoch from coalesce(j.backoff_base, s.backoff_base)) as base,
-        extract(epoch from coalesce(j.backoff_max, s.backoff_max)) as cap
-    into v_policy
-    from pgq.job j
-    cross join lateral pgq._settings(j.queue) s
-    where j.id = p_lease.job_id;
-    if p_permanent or p_lease.attempt >= v_policy.max_attempts then
-        perform pgq._bury(
-            p_lease.job_id, p_lease.lane, p_reason, p_error_class, left(p_message, 10000),
-            p_lease.attempt, p_lease.crashes, p_lease.worker, p_lease.has_key
-        );
-        perform pgq._count(p_lease.lane, 'transition', 'running>dead');
-        state := 'dead';
-        return;
-    end if;
-    -- Full jitter: Brooker, Exponential Backoff And Jitter (2015).
-    run_at := clock_timestamp() + coalesce(
-        p_retry_in,
-        make_interval(secs => random() * least(
-            v_policy.cap, v_policy.base * 2.0 ^ least(p_lease.attempt - 1, 60)
-        ))
-    );
-    insert into pgq.delayed (run_at, job_id, lane, attempt, crashes, suspect, has_key, why)
-    values (
-        run_at, p_lease.job_id, p_lease.lane, p_lease.attempt, p_lease.crashes, p_lease.suspect,
-        p_lease.has_key, 'retry'
-    );
-    perform pgq._count(p_lease.lane, 'transition', 'running>retrying');
-    state := 'retrying';
-end
-$$;
-comment on function pgq._fail_lease is
-    'Ends a charged attempt whose lease row the caller has deleted: the job is retried later, or dead.';
-select pgq._allow('_fail_lease');
 
 create or replace function pgq._erase(p_ids bigint[])
 returns void

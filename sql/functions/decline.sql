@@ -41,11 +41,11 @@ begin
                 perform pgq._add_attempt(
                     v_lease, 'unknown task', false, null, format('no worker knows task %L', v_task)
                 );
+                v_lease.attempt := v_lease.attempt - 1;
                 perform pgq._bury(
-                    v_job.id, v_lease.lane, 'unknown task', null, format('no worker knows task %L', v_task),
-                    v_lease.attempt - 1, v_lease.crashes, v_lease.worker, v_lease.has_key
+                    array[v_lease], array['unknown task'], array[null],
+                    array[format('no worker knows task %L', v_task)]
                 );
-                perform pgq._count(v_lease.lane, 'transition', 'running>dead');
                 state := 'dead';
             else
                 -- Half as long again as it has waited, between 1 s and 1 min.

@@ -121,23 +121,24 @@ begin
             return 0;
         end if;
         -- Skipped when its holder is completing it in a transaction that is open.
-        delete from pgq.lease l
-        where l.ctid = any (array(
-            select x.ctid
-            from pgq.lease x
-            where x.job_id = p_job_id
-                and x.token = p_token
-            for update skip locked
-        ))
-        returning l.* into v_lease;
+        select l.*
+        into v_lease
+        from pgq.lease l
+        where l.job_id = p_job_id
+            and l.token = p_token
+        for update skip locked;
         if not found then
             return 0;
         end if;
         if v_alive and v_lease.overdue_at <= p_clock and (v_lease.expires_at > p_clock) is not false then
-            perform pgq._fail_lease(
-                v_lease, 'timeout', null, 'it outlived its timeout, and its worker did not end it'
+            perform pgq.fail_many(
+                p_ids => array[p_job_id],
+                p_tokens => array[p_token],
+                p_messages => array['it outlived its timeout, and its worker did not end it'],
+                p_reasons => array['timeout']
             );
         else
+            delete from pgq.lease l where l.job_id = p_job_id;
             perform pgq._put_back(v_lease, 'lost', p_charge);
             perform pgq._count(v_lease.lane, 'lease', 'expired');
         end if;

@@ -69,6 +69,30 @@ def test_token_completes_its_own_job_only(play: Play) -> None:
     assert (state(conn, job), state(conn, other)) == ("running", "succeeded")
 
 
+def test_token_fails_its_own_job_only(play: Play) -> None:
+    conn = play.session()
+    (job,) = insert(conn)
+    stale = claim_one(conn)
+    call(conn, "release", **hold_all(stale))
+    (other,) = insert(conn)
+    again = {each["id"]: each for each in claim(conn, limits=2)}
+    call(conn, "fail_many", **hold_all(stale, again[other]))
+    assert (state(conn, job), state(conn, other)) == ("running", "retrying")
+
+
+def test_batch_that_waited_for_a_cancellation_sees_it(play: Play) -> None:
+    conn = play.session()
+    (job,) = insert(conn)
+    lease = claim_one(conn)
+    canceller, worker = play.transaction(), play.session()
+    call(canceller, "cancel", id=job)
+    with in_background(lambda: call(worker, "fail_many", **hold_all(lease))) as failing:
+        wait_until(lambda: failing.done() or waits(conn, worker), "the failure waits")
+        canceller.commit()
+        failing.result()
+    assert state(conn, job) == "cancelled"
+
+
 def test_repeated_claim_gets_the_same_leases(play: Play) -> None:
     conn, again = play.session(), play.session()
     insert(conn, 4)

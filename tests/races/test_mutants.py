@@ -250,6 +250,21 @@ MUTANTS = [
         "complete_many.sql",
         (("                and x.token = g.token\n", ""),),
     ),
+    Mutant(
+        "fence_of_a_batch_that_fails",
+        leases.test_token_fails_its_own_job_only,
+        "fail_many.sql",
+        (
+            ("            and x.token = g.token\n", ""),
+            ("on g.id = e.job_id and g.token = e.token", "on g.id = e.job_id"),
+        ),
+    ),
+    Mutant(
+        "cancellation_missed_by_a_failure",
+        leases.test_batch_that_waited_for_a_cancellation_sees_it,
+        "fail_many.sql",
+        (("        for update\n", ""),),
+    ),
     # Suspects
     Mutant(
         "innocent_charged",

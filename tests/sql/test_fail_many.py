@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from sql.support import (
     Conn,
@@ -74,11 +77,132 @@ def test_each_job_gets_its_own_delay(conn: Conn) -> None:
     assert two["run_at"] - before < timedelta(hours=1)
 
 
-def test_bad_argument_leaves_every_job_leased(conn: Conn) -> None:
+def test_each_job_has_its_own_policy(conn: Conn) -> None:
+    call(conn, "configure", backoff_base="10 days", backoff_max="10 days")
+    call(conn, "configure_queue", queue="strict", max_attempts=1)
+    call(conn, "configure_queue", queue="prompt", backoff_base="0")
+    leases = [
+        running(conn, queue="strict"),
+        running(conn, queue="strict", max_attempts=2),
+        running(conn, queue="prompt"),
+        running(conn, queue="prompt", backoff_base="10 days"),
+        running(conn),
+    ]
+    before = value(conn, "select clock_timestamp()")
+    found = call(conn, "fail_many", **hold_all(*leases))
+    assert [each["state"] for each in found] == ["dead"] + ["retrying"] * 4
+    delays = [(each["run_at"] - before).total_seconds() for each in found[1:]]
+    assert delays[1] < 20
+    # Of 10 days at random: under 20 s once in 40,000 runs.
+    assert min(delays[0], delays[2], delays[3]) > 20
+
+
+def test_rows_come_in_the_order_of_ids(conn: Conn) -> None:
+    retried, lost, dead, repeated, cancelled = [running(conn) for _ in range(5)]
+    call(conn, "cancel", id=cancelled["id"])
+    call(conn, "release", **hold_all(lost))
+    call(conn, "fail_many", **hold_all(repeated))
+    found = call(
+        conn,
+        "fail_many",
+        **hold_all(cancelled, repeated, dead, lost, retried),
+        permanents=[False, False, True, False, False],
+    )
+    assert [(each["id"], each["state"]) for each in found] == [
+        (retried["id"], "retrying"),
+        (lost["id"], "lost"),
+        (dead["id"], "dead"),
+        (repeated["id"], "retrying"),
+        (cancelled["id"], "cancelled"),
+    ]
+
+
+def test_job_named_twice_fails_once(conn: Conn) -> None:
+    lease = running(conn)
+    one, two = call(conn, "fail_many", **hold_all(lease, lease), messages=["first", "second"])
+    assert one == two
+    assert one["state"] == state(conn, lease["id"]) == "retrying"
+    (attempt,) = attempts(conn, lease["id"])
+    assert attempt["message"] == "first"
+
+
+def test_job_named_with_a_stale_token_too_fails_by_its_own(conn: Conn) -> None:
+    lease = running(conn)
+    stale = lease | {"token": uuid.uuid4()}
+    found = call(
+        conn,
+        "fail_many",
+        **hold_all(stale, lease, stale),
+        permanents=[True, False, True],
+        messages=["stale", "own", "stale"],
+    )
+    assert sorted(each["state"] for each in found) == ["lost", "lost", "retrying"]
+    (attempt,) = attempts(conn, lease["id"])
+    assert attempt["message"] == "own"
+
+
+def test_dead_letters_of_a_batch_keep_their_own_words(conn: Conn) -> None:
+    leases = [running(conn, task=f"t{n}", unique_key=f"k{n}") for n in range(3)]
+    call(
+        conn,
+        "fail_many",
+        **hold_all(*leases),
+        permanents=[True, False, True],
+        error_classes=["A", "B", "C"],
+        messages=["one", "two", None],
+        reasons=["error", "error", "timeout"],
+    )
+    found = conn.execute(
+        "select job_id, reason, error_class, message from pgq.dead order by job_id"
+    ).fetchall()
+    assert found == [
+        (leases[0]["id"], "error", "A", "one"),
+        (leases[2]["id"], "timeout", "C", None),
+    ]
+    assert value(conn, "select count(distinct fingerprint) from pgq.dead") == 2
+    assert value(conn, "select array_agg(key) from pgq.unique_key") == ["k1"]
+
+
+def test_what_failed_is_counted_by_queue(conn: Conn) -> None:
+    leases = [running(conn, queue=queue, priority=n) for n, queue in enumerate("aaabb")]
+    conn.execute("delete from pgq.tally")
+    call(
+        conn,
+        "fail_many",
+        **hold_all(*leases),
+        permanents=[True, False, False, False, False],
+        reasons=["error", "error", "timeout", "timeout", "timeout"],
+    )
+    found = conn.execute("select queue, metric, label, n from pgq.tally").fetchall()
+    assert sorted(found) == [
+        ("a", "attempt", "error", 2),
+        ("a", "attempt", "timeout", 1),
+        ("a", "dead", "error", 1),
+        ("a", "transition", "running>dead", 1),
+        ("a", "transition", "running>retrying", 2),
+        ("b", "attempt", "timeout", 2),
+        ("b", "transition", "running>retrying", 2),
+    ]
+
+
+def test_attempt_that_was_to_be_cancelled_says_when_it_began(conn: Conn) -> None:
+    lease = running(conn)
+    call(conn, "cancel", id=lease["id"])
+    call(conn, "fail_many", **hold_all(lease), ran_seconds=[3.0])
+    ended = value(conn, "select finished_at - started_at from pgq.finished")
+    assert ended == timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"reasons": ["error", "crashed"]}, {"retry_ins": ["1 hour", "-1 hour"]}],
+    ids=str,
+)
+def test_bad_argument_leaves_every_job_leased(conn: Conn, arguments: dict[str, Any]) -> None:
     insert(conn, 2)
     leases = claim(conn, limits=2)
     with refused("PQ005") as said:
-        call(conn, "fail_many", **hold_all(*leases), reasons=["error", "crashed"])
+        call(conn, "fail_many", **hold_all(*leases), **arguments)
     assert str(leases[1]["id"]) in said.message
     assert {state(conn, each["id"]) for each in leases} == {"running"}
 
