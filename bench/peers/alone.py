@@ -43,7 +43,7 @@ CLAIM_AND_COMPLETE = f"""
 select
     coalesce(array_agg(c.id), '{{}}')::text as ids,
     coalesce(array_agg(c.token), '{{}}')::text as tokens,
-    coalesce(sum(length(c.payload)), 0) as bytes
+    coalesce(sum(length(c.payload::text)), 0) as bytes
 from pgq.claim(
     p_worker => 0, p_executor => 0, p_token => gen_random_uuid(),
     p_queues => array['{QUEUE}'], p_limits => array[{CLAIMED}], p_lease => interval '5 min'

@@ -145,7 +145,7 @@ def _probing(dsn: str, counts: Counts) -> Iterator[list[float]]:
                 while not stopped.wait(PROBE_INTERVAL):
                     begun = time.monotonic()
                     rows = session.execute(
-                        "select c.id, c.token, (c.payload::json ->> 'n')::bigint "
+                        "select c.id, c.token, (c.payload ->> 'n')::bigint "
                         "from pgq.claim(p_worker => 0, p_executor => 0, p_token => %s, "
                         "p_queues => %s, p_limits => %s, p_lease => interval '1 min') c",
                         [uuid.uuid4(), [QUEUE], [PROBED]],

@@ -320,9 +320,23 @@ def test_service_says_the_policy_of_queues_without_one(conn: Conn) -> None:
 def test_claim_tells_what_the_caller_asked_for(conn: Conn) -> None:
     lease = running(conn, headers='{"h": 1}', payload="[1]", priority=2, queue="q")
     created = value(conn, "select created_at from pgq.job")
-    assert (lease["headers"], lease["payload"]) == ({"h": 1}, "[1]")
+    assert (lease["headers"], lease["payload"]) == ({"h": 1}, [1])
     assert (lease["priority"], lease["queue"], lease["created_at"]) == (2, "q", created)
     assert lease["claimed_at"] >= created
+
+
+def test_claim_of_large_payloads_writes_no_temporary_file(conn: Conn) -> None:
+    conn.execute(
+        "insert into pgq.job (task, payload) "
+        "select 'echo', json_build_array(repeat('x', 20000)) from generate_series(1, 500)"
+    )
+    plan = value(
+        conn,
+        "explain (analyze, buffers, format json) select c.payload from pgq.claim(p_worker => 0, "
+        "p_executor => 0, p_token => %s, p_queues => '{default}', p_limits => '{500}') c",
+        [TOKEN],
+    )[0]["Plan"]
+    assert (plan["Actual Rows"], plan["Temp Written Blocks"]) == (500, 0)
 
 
 def test_jobs_of_several_days_come_in_their_order(conn: Conn) -> None:

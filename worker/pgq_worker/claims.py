@@ -30,7 +30,7 @@ STREAK = 20
 
 CLAIM = (
     "select id, queue, task, payload, attempt, max_attempts, extract(epoch from timeout)::float8, "
-    "suspect, headers::text from pgq.claim(p_worker => %s, p_executor => %s, p_token => %s::uuid, "
+    "suspect, headers from pgq.claim(p_worker => %s, p_executor => %s, p_token => %s::uuid, "
     "p_queues => %s::text[], p_limits => %s::integer[], p_suspects => %s)"
 )
 AWAIT = (

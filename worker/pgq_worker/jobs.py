@@ -20,7 +20,7 @@ Stop = Literal["timeout", "cancel", "release", "lost"]
 """Why: out of time, cancelled, the worker stops, the lease is somebody else's by now."""
 
 
-Row = tuple[int, str, str, str, int, int, float, bool, str | None]
+Row = tuple[int, str, str, str | bytes | None, int, int, float, bool, str | bytes | None]
 """id, queue, task, payload, attempt, max_attempts, timeout in seconds, suspect, headers."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import TupleRow
+from psycopg.types.string import ByteaBinaryLoader
 
 from pgq import database
 from pgq.errors import SchemaMismatch, Unavailable
@@ -27,7 +28,7 @@ class Session:
     """One connection in autocommit, opened when first needed and again after it was lost.
 
     A call that takes longer than its timeout loses its socket rather than being cancelled, since
-    cancelling waits for an answer that a dead network never gives.
+    cancelling waits for an answer that a dead network never gives. JSON comes as its bytes.
     """
 
     def __init__(self, dsn: str, *, name: str, prepare: bool) -> None:
@@ -113,6 +114,7 @@ class Session:
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
         connection.prepare_threshold = 0 if self._prepare else None
+        connection.adapters.register_loader("json", ByteaBinaryLoader)
         self._connection = connection
         return connection
 

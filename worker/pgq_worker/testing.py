@@ -151,7 +151,7 @@ class _Drain:
     async def _claim(self, queues: Sequence[str], token: str) -> list[Row]:
         rows = await self._fetch(
             Statement(
-                "select c.id, c.queue, c.task, c.payload, c.attempt, c.max_attempts, "
+                "select c.id, c.queue, c.task, cast(c.payload as text), c.attempt, c.max_attempts, "
                 "cast(extract(epoch from c.timeout) as double precision), c.suspect, "
                 "cast(c.headers as text) from pgq.claim(p_worker => 0, p_executor => 0, "
                 "p_token => cast(cast(? as text) as uuid), "
