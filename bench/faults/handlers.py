@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import time
@@ -24,9 +25,13 @@ def _pen() -> Pen:
 
 @contextmanager
 def entered(ctx: Context) -> Iterator[None]:
-    """Enter the start now, and the end if nothing is raised."""
+    """Enter the start now; then the end, or that it was told to stop."""
     _pen().start(ctx.id, ctx.token, ctx.attempt)
-    yield
+    try:
+        yield
+    except asyncio.CancelledError:
+        _pen().stop(ctx.id, ctx.token, ctx.attempt)
+        raise
     _pen().end(ctx.id, ctx.token, ctx.attempt)
 
 

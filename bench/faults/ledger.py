@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT = "FAULTS_LEDGER"
-_START, _END = "start", "end"
+_START, _END, _STOP = "start", "end", "stop"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Run:
     began: float
     ended: float | None
     """None: it was never seen to end."""
+    stopped: float | None
+    """When it was told to stop; None if it was not."""
 
 
 class Ledger:
@@ -60,15 +62,16 @@ class Ledger:
     def runs(self) -> dict[int, list[Run]]:
         """Each job's runs, in the order in which they began."""
         began: dict[tuple[int, str], tuple[int, int, float]] = {}
-        ended: dict[tuple[int, str], float] = {}
+        others: dict[str, dict[tuple[int, str], float]] = {_END: {}, _STOP: {}}
         for kind, job, token, attempt, pid, at in self._entries():
             if kind == _START:
                 began[job, token] = (attempt, pid, at)
             else:
-                ended[job, token] = at
+                others[kind][job, token] = at
         runs: dict[int, list[Run]] = defaultdict(list)
         for (job, token), (attempt, pid, at) in sorted(began.items(), key=lambda run: run[1][2]):
-            runs[job].append(Run(job, token, attempt, pid, at, ended.get((job, token))))
+            ended, stopped = (others[kind].get((job, token)) for kind in (_END, _STOP))
+            runs[job].append(Run(job, token, attempt, pid, at, ended, stopped))
         return runs
 
     def _entries(self) -> Iterator[tuple[str, int, str, int, int, float]]:
@@ -93,6 +96,10 @@ class Pen:
     def end(self, job: int, token: object, attempt: int) -> None:
         """A handler is about to return."""
         self._enter(_END, job, token, attempt)
+
+    def stop(self, job: int, token: object, attempt: int) -> None:
+        """A handler was told to stop."""
+        self._enter(_STOP, job, token, attempt)
 
     def _enter(self, kind: str, job: int, token: object, attempt: int) -> None:
         os.write(self._file, f"{kind} {job} {token} {attempt} {time.time():.6f}\n".encode())

@@ -33,7 +33,7 @@ class Rule:
 
 
 RULES: Mapping[str, Rule] = {}
-WORKER: frozenset[str] = frozenset()
+WORKER = frozenset({"handlers_go_on", "no_polling"})
 """Names of functions in `faults.mutant_site.sitecustomize`."""
 
 

@@ -17,12 +17,12 @@ import psycopg
 from faults import checker, mutants
 from faults.crew import Crew
 from faults.ledger import ENVIRONMENT, Ledger
-from faults.load import Load
+from faults.load import INSERT, Load
 from faults.nemesis import Deed, Nemesis
 from faults.row import Figure, Outcome
 from pgq import schema
 from pgq.postgres import Postgres
-from pgq_bench.server import Session, opened
+from pgq_bench.server import Session, opened, value
 
 SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL = 2.0, 0.5, 0.25
 """Seconds, in the short form; the full form has what every new queue has."""
@@ -71,14 +71,12 @@ class Stage:
         """A deed about every so many seconds while the context is open."""
         return Nemesis(deed, every=every, chance=random.Random(self.chance.random()))
 
-    def enqueue(self, count: int, task: str = "work", **payload: Any) -> list[int]:
+    def enqueue(
+        self, count: int, task: str = "work", *, queue: str = "default", **payload: Any
+    ) -> list[int]:
         """So many jobs at once, acknowledged; their ids."""
         with self.session() as session:
-            rows = session.execute(
-                "insert into pgq.job (task, payload) select %s, %s::json "
-                "from generate_series(1, %s) returning id",
-                [task, json.dumps(payload), count],
-            ).fetchall()
+            rows = session.execute(INSERT, [task, queue, json.dumps(payload), count]).fetchall()
         ids = [row[0] for row in rows]
         self.ledger.acknowledge(ids)
         return ids
@@ -109,6 +107,31 @@ class Stage:
         """Wait until each acknowledged job has ended; what has not by then is counted as lost."""
         jobs = list(self.ledger.acknowledged())
         self.wait_until(lambda: not self._unfinished(jobs), patience)
+
+    def wait_for_workers(self, count: int = 1) -> None:
+        """Until so many workers are registered and listen. Raises `AssertionError` if they do not."""
+        with self.session() as session:
+            up = self.wait_until(
+                lambda: (
+                    value(
+                        session,
+                        "select count(*) from pgq.list_workers() where state <> 'offline'",
+                    )
+                    >= count
+                    and value(
+                        session,
+                        "select count(distinct w.worker) from pgq.waiter w",
+                    )
+                    >= count
+                )
+            )
+        if not up:
+            raise AssertionError("the workers do not come up")
+
+    def begun(self, jobs: Iterable[int]) -> dict[int, float]:
+        """When the first run of each of these jobs began, as far as one did."""
+        runs = self.ledger.runs()
+        return {job: runs[job][0].began for job in jobs if job in runs}
 
     # What was seen
 

@@ -1,0 +1,141 @@
+"""Stands between a worker and the database, and lets it be cut off.
+
+What is held back arrives when the line is healed; what is reset is gone. A frozen line is how a
+client sees packets that vanish: no answer, no end, no error.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+CHUNK = 65536
+
+
+class Line:
+    """One client's connection: two directions, each a thread."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self._sides = (client, server)
+        self._flows = threading.Event()
+        self._flows.set()
+        self.listens = False
+        """Whether a LISTEN went through it."""
+        for source, target in ((client, server), (server, client)):
+            threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+
+    def freeze(self) -> None:
+        """Nothing arrives any more, either way."""
+        self._flows.clear()
+
+    def heal(self) -> None:
+        """What was held back arrives."""
+        self._flows.set()
+
+    def reset(self) -> None:
+        """Both sides see the connection reset."""
+        for side in self._sides:
+            with suppress(OSError):
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._close(side)
+        self._flows.set()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(CHUNK):
+                self.listens = self.listens or (
+                    source is self._sides[0] and b"listen " in data.lower()
+                )
+                self._flows.wait()
+                target.sendall(data)
+        for side in self._sides:
+            self._close(side)
+
+    def _close(self, side: socket.socket) -> None:
+        with suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
+        side.close()
+
+
+class Proxy:
+    """Accepts on loopback while the context is open; `dsn` leads through it."""
+
+    def __init__(self, dsn: str) -> None:
+        facts = conninfo_to_dict(dsn)
+        self._server = (str(facts["host"]), int(facts.get("port") or 5432))
+        self._gate = socket.create_server(("127.0.0.1", 0))
+        self._lines: list[Line] = []
+        self._lock = threading.Lock()
+        self._frozen = False
+        port = self._gate.getsockname()[1]
+        self.dsn = make_conninfo(dsn, host="127.0.0.1", port=port)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._gate.close()
+        self.reset()
+
+    def freeze(self, which: Callable[[Line], bool] | None = None) -> int:
+        """Freeze these lines, or all of them and those to come; how many."""
+        with self._lock:
+            self._frozen = which is None
+            frozen = [line for line in self._lines if which is None or which(line)]
+            for line in frozen:
+                line.freeze()
+            return len(frozen)
+
+    def heal(self) -> None:
+        """All lines flow again."""
+        with self._lock:
+            self._frozen = False
+            for line in self._lines:
+                line.heal()
+
+    def reset(self, which: Callable[[Line], bool] | None = None) -> int:
+        """Reset these lines, or all; how many."""
+        with self._lock:
+            chosen = [line for line in self._lines if which is None or which(line)]
+            for line in chosen:
+                line.reset()
+                self._lines.remove(line)
+            return len(chosen)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._gate.accept()
+                try:
+                    server = self._connect()
+                except OSError:
+                    client.close()
+                    continue
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                line = Line(client, server)
+                with self._lock:
+                    if self._frozen:
+                        line.freeze()
+                    self._lines.append(line)
+
+    def _connect(self) -> socket.socket:
+        host, port = self._server
+        if not host.startswith("/"):
+            return socket.create_connection((host, port))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(Path(host) / f".s.PGSQL.{port}"))
+        return server
