@@ -32,8 +32,29 @@ class Rule:
         session.execute(text.encode())
 
 
-RULES: Mapping[str, Rule] = {}
-WORKER = frozenset({"handlers_go_on", "no_polling"})
+RULES: Mapping[str, Rule] = {
+    # Who was in a process that died is charged, whether or not it was alone in it.
+    "no_suspects": Rule(
+        "_end_lease.sql",
+        (
+            (
+                "coalesce(v_blamed and p_lease.suspect and p_charge, false)",
+                "coalesce(v_blamed, false)",
+            ),
+        ),
+    ),
+    # A heartbeat is heard, but keeps no lease.
+    "no_renewal": Rule(
+        "heartbeat.sql",
+        (("then v_clock else v_clock + s.lease end", "then v_clock else w.expires_at end"),),
+    ),
+}
+WORKER = frozenset(
+    {
+        "handlers_go_on",
+        "no_polling",
+    }
+)
 """Names of functions in `faults.mutant_site.sitecustomize`."""
 
 

@@ -55,8 +55,10 @@ class Row:
     """Seconds in the full form."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Of the server."""
-    mutants: tuple[str, ...] = ()
-    """Names in `faults.mutants`: with any of them the row falls short."""
+    mutants: Mapping[str, str] = field(default_factory=dict)
+    """Names in `faults.mutants`, each with the figure in which the row falls short with it."""
+    brief: float | None = None
+    """Seconds of load in which the mutants show; the short form's, unless fewer are enough."""
 
 
 @dataclass

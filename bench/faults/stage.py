@@ -109,7 +109,7 @@ class Stage:
         self.wait_until(lambda: not self._unfinished(jobs), patience)
 
     def wait_for_workers(self, count: int = 1) -> None:
-        """Until so many workers are registered and listen. Raises `AssertionError` if they do not."""
+        """Until so many workers are registered and listen. Raises `AssertionError` else."""
         with self.session() as session:
             up = self.wait_until(
                 lambda: (

@@ -59,5 +59,5 @@ ROW = Row(
     play=_play,
     short=6,
     full=60,
-    mutants=("handlers_go_on",),
+    mutants={"handlers_go_on": "of these, told to stop while cut off"},
 )

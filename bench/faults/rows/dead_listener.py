@@ -56,5 +56,5 @@ ROW = Row(
     play=_play,
     short=14,
     full=60,
-    mutants=("no_polling",),
+    mutants={"no_polling": "jobs picked up"},
 )
