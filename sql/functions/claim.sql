@@ -42,13 +42,7 @@ declare
     v_suspect   boolean;
     v_claimed   timestamptz;
     v_until     timestamptz;
-    v_got       bigint[];
-    v_nth       integer[];
-    v_lane      record;
-    v_floor     bigint;
-    v_left      integer;
-    v_lanes     bigint[] := '{}';
-    v_taken     integer := 0;
+    v_lanes     bigint[];
     v_low       bigint;
     v_high      bigint;
 begin
@@ -93,43 +87,62 @@ begin
         and f.first;
 
     if v_ids is null then
-        v_ids := '{}';
-        v_attempts := '{}';
-        v_suspect := false;
         v_claimed := now();
         v_until := v_expires;
-        <<lanes>>
-        for v_lane in
-            select l.lane, l.suspect, q.queue, q.n
-            from unnest(p_queues) with ordinality q (queue, n)
-            cross join lateral (
-                select distinct l.priority, l.suspect, l.lane
-                from pgq.lane l
-                where l.queue = q.queue
-                    and (p_suspects is null or l.suspect = p_suspects)
-            ) l
-            where p_limits[q.n] > 0
-                and not exists (select from pgq._paused_queue p where p.queue = q.queue)
-            -- A suspect comes alone, so it is looked for before anything else is taken.
-            order by l.suspect desc, q.n, l.priority, l.lane
+        -- A suspect comes alone, so it is looked for before anything else is taken.
+        foreach v_suspect in array case when p_suspects is null then '{t,f}' else array[p_suspects] end
         loop
-            v_left := case when v_lane.suspect then 1 else p_limits[v_lane.n] end;
-            continue when v_left = 0;
-            v_floor := coalesce(
-                (select f.floor from pgq.floor f where f.lane = v_lane.lane order by f.floor desc limit 1), 0
-            );
             with taken as (
                 delete from pgq.ready r
                 where r.ctid = any (array(
                     select x.ctid
-                    from pgq.ready x
-                    where x.lane = v_lane.lane
-                        and x.seq >= v_floor
-                    order by x.seq
-                    limit v_left
-                    for update skip locked
+                    from (
+                        select u.queue, sum(u.most) as most
+                        from unnest(p_queues, p_limits) with ordinality u (queue, most, n)
+                        where u.most > 0
+                            and not exists (select from pgq._paused_queue p where p.queue = u.queue)
+                        group by u.queue
+                        order by min(u.n)
+                    ) q
+                    cross join lateral (
+                        select x.ctid
+                        from (
+                            select distinct l.priority, l.lane
+                            from pgq.lane l
+                            where l.queue = q.queue
+                                and l.suspect = v_suspect
+                            order by l.priority, l.lane
+                        ) l
+                        cross join lateral (
+                            select x.ctid
+                            from pgq.ready x
+                            where x.lane = l.lane
+                                and x.seq >= coalesce((
+                                    select f.floor
+                                    from pgq.floor f
+                                    where f.lane = l.lane
+                                    order by f.floor desc
+                                    limit 1
+                                ), 0)
+                            order by x.seq
+                            for update skip locked
+                        ) x
+                        limit q.most
+                    ) x
+                    limit case when v_suspect then 1 end
                 ))
                 returning r.*
+            ),
+            sums as materialized (
+                select c.lane, c.n, l.queue, l.priority
+                from (select t.lane, count(*) as n from taken t group by t.lane) c
+                cross join lateral (
+                    select l.queue, l.priority from pgq.lane l where l.lane = c.lane order by l.id limit 1
+                ) l
+                order by array_position(p_queues, l.queue), l.priority
+            ),
+            lanes as materialized (
+                select array_agg(s.lane) as lanes from sums s
             ),
             leased as (
                 insert into pgq.lease (
@@ -146,39 +159,36 @@ begin
                     t.crashes,
                     t.suspect,
                     t.has_key,
-                    v_taken = 0 and row_number() over (order by t.seq) = 1,
+                    row_number() over (order by t.place, t.seq) = 1,
                     t.unknown_since,
                     v_expires
-                from taken t
-                order by t.seq
+                from (
+                    select t.*, array_position((select l.lanes from lanes l), t.lane) as place from taken t
+                ) t
+                order by t.place, t.seq
                 returning job_id, attempt, seq
             ),
             counted as (
                 insert into pgq.tally (queue, metric, label, n)
-                select v_lane.queue, 'transition', 'ready>running', count(*)
-                from taken t
-                having count(*) > 0
+                select s.queue, 'transition', 'ready>running', sum(s.n)
+                from sums s
+                group by s.queue
             )
-            select array_agg(l.job_id order by l.seq), array_agg(l.attempt order by l.seq)
-            into v_got, v_nth
+            select
+                array_agg(l.job_id order by l.seq),
+                array_agg(l.attempt order by l.seq),
+                (select l.lanes from lanes l)
+            into v_ids, v_attempts, v_lanes
             from leased l;
-            if v_got is not null then
-                v_ids := v_ids || v_got;
-                v_attempts := v_attempts || v_nth;
-                v_suspect := v_lane.suspect;
-                v_taken := v_taken + cardinality(v_got);
-                v_lanes := v_lanes || v_lane.lane;
-                p_limits[v_lane.n] := p_limits[v_lane.n] - cardinality(v_got);
-                exit lanes when v_lane.suspect;
-            end if;
+            exit when v_ids is not null;
         end loop;
         -- Once in a few thousand jobs somebody moves the floors of the lanes they come from.
-        if random() * 4000 < v_taken then
+        if random() * 4000 < cardinality(v_ids) then
             perform pgq._alone('settle', format('select pgq._settle(%L)', v_lanes));
         end if;
     end if;
 
-    if v_ids = '{}' then
+    if v_ids is null then
         return;
     end if;
     -- The bounds are what prunes partitions when the statement starts; the ids alone would open all.

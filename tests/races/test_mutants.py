@@ -321,13 +321,13 @@ MUTANTS = [
         "suspects_in_company",
         leases.test_suspect_comes_alone,
         "claim.sql",
-        (("case when v_lane.suspect then 1 else p_limits[v_lane.n] end", "p_limits[v_lane.n]"),),
+        (("limit case when v_suspect then 1 end", "limit null"),),
     ),
     Mutant(
         "suspects_with_others_after_them",
         leases.test_suspect_comes_alone,
         "claim.sql",
-        (("exit lanes when v_lane.suspect;", "null;"),),
+        (("exit when v_ids is not null;", "null;"),),
     ),
     # The lease clock
     Mutant(

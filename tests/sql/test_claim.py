@@ -70,6 +70,39 @@ def test_limit_is_shared_by_the_lanes_of_a_queue(conn: Conn) -> None:
     assert [each["priority"] for each in claim(conn, limits=4)] == [1, 1, 1, 2]
 
 
+def test_lanes_of_many_queues_keep_the_order_of_queues(conn: Conn) -> None:
+    expected = []
+    for queue in "cab":
+        for priority in (7, 2, 4):
+            insert(conn, 3, queue=queue, priority=priority)
+    for queue, most in (("b", 5), ("c", 9), ("a", 1)):
+        expected += [(queue, priority) for priority in (2, 4, 7) for _ in range(3)][:most]
+    leases = claim(conn, queues=["b", "c", "a"], limits=[5, 9, 1])
+    assert [(each["queue"], each["priority"]) for each in leases] == expected
+    assert value(conn, "select count(*) from pgq.lease where first") == 1
+
+
+def test_claim_locks_no_more_than_it_takes(conn: Conn, dsn: str) -> None:
+    for queue in "ab":
+        for priority in (2, 4):
+            insert(conn, 3, queue=queue, priority=priority)
+    with connect(dsn, autocommit=False) as other:
+        assert len(claim(other, queues=["a", "b"], limits=[4, 2])) == 6
+        assert len(claim(conn, queues=["a", "b"], limits=[9, 9])) == 6
+        other.rollback()
+
+
+def test_what_is_claimed_is_counted_once_a_queue(conn: Conn) -> None:
+    for queue in "ab":
+        for priority in (2, 4):
+            insert(conn, 2, queue=queue, priority=priority)
+    claim(conn, queues=["a", "b"], limits=[3, 4])
+    counted = conn.execute(
+        "select queue, n from pgq.tally where label = 'ready>running' order by queue"
+    ).fetchall()
+    assert counted == [("a", 3), ("b", 4)]
+
+
 def test_queue_that_nobody_names_is_left_alone(conn: Conn) -> None:
     insert(conn, queue="other")
     assert claim(conn, limits=10) == []
