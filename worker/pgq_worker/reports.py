@@ -165,26 +165,33 @@ class Reports:
         rows = await self._divided(
             batch, lambda some: self._completions.insist(COMPLETE_MANY, complete_arguments(some))
         )
-        too_large = {row[0] for row in rows if row[1] == "result too large"}
-        lost = {row[0] for row in rows if row[1] == "lost"}
+        outcomes = {row[0]: row[1] for row in rows}
+        if "result too large" in outcomes.values():
+            batch = self._without_large(batch, outcomes)
+        if "lost" in outcomes.values():
+            for job, _ in batch:
+                if outcomes.get(job.id) == "lost":
+                    self._note_lost(job)
+        self._give(batch)
+
+    def _without_large(self, batch: list[Report], outcomes: dict[int, str]) -> list[Report]:
+        """Have those fail whose results are larger than results may be; the others."""
+        others = []
         for job, outcome in batch:
-            if job.id in too_large:
-                size = len((cast(Succeeded, outcome).result or "").encode())
-                failed = Failed(
-                    "ResultTooLarge",
-                    f"its result of {size} bytes is larger than results may be; "
-                    "store it elsewhere and return where it is",
-                    permanent=True,
-                )
-                self._unstored -= 1
-                self.put(job, failed)
-                log.warning("%s", failed.message, extra=logs.about(job))
+            if outcomes.get(job.id) != "result too large":
+                others.append((job, outcome))
                 continue
-            if job.id in lost:
-                self._note_lost(job)
-            self._slots.give(job.slot)
+            size = len((cast(Succeeded, outcome).result or "").encode())
+            failed = Failed(
+                "ResultTooLarge",
+                f"its result of {size} bytes is larger than results may be; "
+                "store it elsewhere and return where it is",
+                permanent=True,
+            )
             self._unstored -= 1
-        self._after()
+            self.put(job, failed)
+            log.warning("%s", failed.message, extra=logs.about(job))
+        return others
 
     async def _fail(self, batch: list[Report]) -> None:
         rows = await self._divided(
@@ -269,8 +276,9 @@ class Reports:
         return [(job.id, "refused")]
 
     def _give(self, batch: list[Report]) -> None:
+        give = self._slots.give
         for job, _ in batch:
-            self._slots.give(job.slot)
+            give(job.slot)
         self._unstored -= len(batch)
         self._after()
 

@@ -15,13 +15,11 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
-_HEADER = struct.Struct("<dq")
-_SLOT = struct.Struct("<q16sdd")
-_REST = struct.Struct("<16sdd")
-_ID = struct.Struct("<q")
-_TIME = struct.Struct("<d")
-_OFFSET = 64
-_TOKEN, _BEGUN, _TIMEOUT = 8, 24, 32
+_SLOT = struct.Struct("16sddq")
+"""Token, when the handler began, its timeout; the id last, which is 0 while the slot is empty."""
+_WORD = 8
+_HEADER, _WORDS = 8, _SLOT.size // _WORD
+_BEGUN, _TIMEOUT, _ID = 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +47,28 @@ def allocate(size: int) -> int:
     else:
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
-    os.ftruncate(fd, _OFFSET + size * _SLOT.size)
+    os.ftruncate(fd, _length(size))
     return fd
 
 
+def _length(size: int) -> int:
+    return _HEADER * _WORD + size * _SLOT.size
+
+
 class Slots:
-    """A number of slots, one for each job in hand. One process writes, any may read."""
+    """A number of slots, one for each job in hand. One process writes, any may read.
+
+    A slot is known by its first word in the memory.
+    """
 
     def __init__(self, fd: int | None = None, *, size: int) -> None:
-        length = _OFFSET + size * _SLOT.size
+        length = _length(size)
         self._memory: mmap.mmap | bytearray = (
             mmap.mmap(fd, length) if fd is not None else bytearray(length)
         )
-        self._free = list(range(_OFFSET + (size - 1) * _SLOT.size, _OFFSET - 1, -_SLOT.size))
+        self._view = memoryview(self._memory)
+        self._times, self._numbers = self._view.cast("d"), self._view.cast("q")
+        self._free = list(range(_HEADER + (size - 1) * _WORDS, _HEADER - 1, -_WORDS))
         self.size = size
 
     # The writer's side
@@ -77,45 +84,49 @@ class Slots:
     def take(self, job_id: int, token: bytes, timeout: float) -> int:
         """Note a job that was claimed; returns its slot."""
         slot = self._free.pop()
-        _REST.pack_into(self._memory, slot + _TOKEN, token, 0.0, timeout)
-        _ID.pack_into(self._memory, slot, job_id)
+        _SLOT.pack_into(self._view, slot * _WORD, token, 0.0, timeout, job_id)
         return slot
 
     def begin(self, slot: int, now: float) -> None:
         """Its handler begins."""
-        _TIME.pack_into(self._memory, slot + _BEGUN, now)
+        self._times[slot + _BEGUN] = now
 
     def end(self, slot: int) -> None:
         """Its handler has ended; what it came to is not stored yet."""
-        _TIME.pack_into(self._memory, slot + _TIMEOUT, math.inf)
+        self._times[slot + _TIMEOUT] = math.inf
 
     def give(self, slot: int) -> None:
         """The job is no longer in hand."""
-        _ID.pack_into(self._memory, slot, 0)
+        self._numbers[slot + _ID] = 0
         self._free.append(slot)
 
     def tick(self, busy: int) -> None:
         """Show that the child makes progress, and how many handlers run."""
-        _HEADER.pack_into(self._memory, 0, time.monotonic(), busy)
+        self._times[0] = time.monotonic()
+        self._numbers[1] = busy
 
     # The reader's side
 
     @property
     def ticked_at(self) -> float:
-        return float(_HEADER.unpack_from(self._memory, 0)[0])
+        return self._times[0]
 
     @property
     def busy(self) -> int:
-        return int(_HEADER.unpack_from(self._memory, 0)[1])
+        return self._numbers[1]
 
     def held(self) -> list[Held]:
         """The jobs in hand."""
         return [
             Held(job_id, UUID(bytes=token), begun_at, timeout)
-            for job_id, token, begun_at, timeout in _SLOT.iter_unpack(self._memory[_OFFSET:])
+            for token, begun_at, timeout, job_id in _SLOT.iter_unpack(
+                self._memory[_HEADER * _WORD :]
+            )
             if job_id
         ]
 
     def close(self) -> None:
+        for view in (self._times, self._numbers, self._view):
+            view.release()
         if isinstance(self._memory, mmap.mmap):
             self._memory.close()
