@@ -137,3 +137,15 @@ async def leave_something_behind() -> str:
     found = left_behind.get()
     left_behind.set("something")
     return found
+
+
+@app.task
+def leave_something_behind_in_thread() -> str:
+    found = left_behind.get()
+    left_behind.set("something")
+    return found
+
+
+@app.task
+def stop_iteration() -> None:
+    next(iter(()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from support import Jobs, Ledger, Worker
 
 Start = Callable[..., Worker]
@@ -82,8 +84,11 @@ def test_jobs_claimed_ahead_of_a_long_one_are_given_to_others(
     assert jobs.state(slow) == "running"
 
 
-def test_context_variables_of_one_job_are_not_seen_by_the_next(start: Start, jobs: Jobs) -> None:
-    ids = add_quick(jobs, "leave_something_behind")
+@pytest.mark.parametrize("task", ["leave_something_behind", "leave_something_behind_in_thread"])
+def test_context_variables_of_one_job_are_not_seen_by_the_next(
+    start: Start, jobs: Jobs, task: str
+) -> None:
+    ids = add_quick(jobs, task)
     start("-c", "4")
     jobs.wait(ids[-1], "succeeded")
 

@@ -99,7 +99,7 @@ def test_result_over_the_limit_fails_with_a_clear_message(
     assert "2002 bytes" in jobs.one("select message from pgq.get_job(%s)", job)
 
 
-@pytest.mark.parametrize("task", ["fail", "leave"])
+@pytest.mark.parametrize("task", ["fail", "leave", "stop_iteration"])
 def test_failure_is_retried_until_the_last_attempt(jobs: Jobs, task: str) -> None:
     job = jobs.add(task, max_attempts=3)
 

@@ -67,7 +67,7 @@ class Child:
         claims, completions, reports, lines = self._sessions
         self._lines = Lines(lines)
         self._reports = Reports(completions, reports, slots)
-        execution = Execution(app, slots=slots, lines=self._lines, threads=plan.concurrency)
+        execution = Execution(app, slots=slots, lines=self._lines)
         self._dispatcher = Dispatcher(
             execution,
             self._reports,

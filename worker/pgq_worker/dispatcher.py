@@ -6,15 +6,16 @@ import asyncio
 import contextvars
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from pgq_worker.execution import Execution
 from pgq_worker.jobs import ClaimedJob, Row, Stop
 from pgq_worker.lines import Lines
-from pgq_worker.outcomes import Released
+from pgq_worker.outcomes import Outcome, Released
 from pgq_worker.reports import Reports
 from pgq_worker.slots import Slots
+from pgq_worker.threads import Threads
 
 PREFETCH = 1000
 """Most jobs that are claimed ahead."""
@@ -48,6 +49,7 @@ class Dispatcher:
         self._concurrency = concurrency
         self._alone = alone
         self._group = group
+        self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
         """What a handler finds in it, rather than what the handler before it left."""
         self._waiting: dict[str, deque[ClaimedJob]] = {queue: deque() for queue in limits}
@@ -59,6 +61,7 @@ class Dispatcher:
         self.has_room = asyncio.Event()
         self.is_idle = asyncio.Event()
         self.is_idle.set()
+        self._threads = Threads(self._call, self._called, self._fail, most=concurrency)
         self._prefetch = 0
         self._ended = 0
         self._window_at = time.monotonic()
@@ -101,14 +104,13 @@ class Dispatcher:
 
     # Jobs
 
-    def accept(self, rows: Iterable[Row], token: UUID) -> None:
+    def accept(self, rows: Sequence[Row], token: UUID) -> None:
         """Take what a claim returned."""
         text, raw, now = str(token), token.bytes, time.monotonic()
         take, waiting = self._slots.take, self._waiting
         for row in rows:
-            job = ClaimedJob(row, text, slot=take(row[0], raw, row[6]), claimed_at=now)
-            waiting[job.queue].append(job)
-            self._waiting_count += 1
+            waiting[row[1]].append(ClaimedJob(row, text, take(row[0], raw, row[6]), now))
+        self._waiting_count += len(rows)
         self.is_idle.clear()
         self._fill()
 
@@ -123,14 +125,45 @@ class Dispatcher:
             if len(self._order) > 1:
                 self._order.rotate(-1)
             self._waiting_count -= 1
-            self._running_in[job.queue] += 1
+            self._running_in[queue] += 1
             self.running[job.slot] = job
-            self._group.create_task(self._run(job), context=self._context.copy())
+            if self._execution.needs_thread(job):
+                self._threads.put(job)
+                continue
+            # In a task group it would cost 0.9 us more.
+            job.runner = asyncio.Task(
+                self._run(job), loop=self._loop, name=job.task, context=self._context.copy()
+            )
 
     async def _run(self, job: ClaimedJob) -> None:
-        outcome = await self._execution.run(job)
+        try:
+            outcome = await self._execution.run(job)
+            if job.lines:
+                await self._lines.stored(job)
+        except Exception as error:
+            self._fail(error)
+            raise
+        job.runner = None
+        self._end(job, outcome)
+
+    def _call(self, job: ClaimedJob) -> Outcome:
+        return self._context.copy().run(self._execution.call, job)
+
+    def _called(self, job: ClaimedJob, outcome: Outcome) -> None:
         if job.lines:
-            await self._lines.stored(job)
+            self._group.create_task(self._end_with_lines(job, outcome))
+        else:
+            self._end(job, outcome)
+
+    async def _end_with_lines(self, job: ClaimedJob, outcome: Outcome) -> None:
+        await self._lines.stored(job)
+        self._end(job, outcome)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the process: it is not a handler that failed."""
+        self._group.create_task(_raise(error))
+
+    def _end(self, job: ClaimedJob, outcome: Outcome) -> None:
         self._running_in[job.queue] -= 1
         del self.running[job.slot]
         self._measure(job.begun_at + job.ran)
@@ -174,3 +207,7 @@ class Dispatcher:
         if not self.running and not self._waiting_count:
             self.is_idle.set()
         self._look_for_room()
+
+
+async def _raise(error: BaseException) -> None:
+    raise error

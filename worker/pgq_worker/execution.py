@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -40,27 +38,71 @@ TRACEBACK_LENGTH = 100_000
 
 log = logs.get("execution")
 
-_Route = tuple[Task[..., ..., Any], Callable[..., Any], bool, bool]
+_Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class _Route(NamedTuple):
+    task: Task[..., ..., Any]
+    function: Callable[..., Any]
+    is_async: bool
+    takes_context: bool
 
 
 class Execution:
-    """Runs jobs of an app: async handlers in the event loop, sync ones in so many threads."""
+    """Runs jobs of an app; each is to be run in a context of its own."""
 
-    def __init__(self, app: App, *, slots: Slots, lines: Lines, threads: int) -> None:
+    def __init__(self, app: App, *, slots: Slots, lines: Lines) -> None:
         self._app = app
         self._slots = slots
         self._lines = lines
-        self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
         self._routes: dict[str, _Route] = {}
 
+    def needs_thread(self, job: ClaimedJob) -> bool:
+        """Whether it is for `call` and not for `run`."""
+        route = self._routes.get(job.task) or self._route(job.task)
+        return route is not None and not route.is_async
+
     async def run(self, job: ClaimedJob) -> Outcome:
-        """Run the handler of a job to its end. Raises nothing but the cancellation of this call."""
+        """Run an async handler to its end, in the task `job.runner`, which ends with it.
+
+        Raises nothing but the cancellation of this call.
+        """
+        begun = self._begin(job)
+        if not isinstance(begun, tuple):
+            return begun
+        function, args, kwargs = begun
+        # Cancelled as a task: a cancel scope would cost as much as all else here.
+        job.handler = job.runner
+        try:
+            value = await function(*args, **kwargs)
+        except BaseException as error:
+            self._end(job)
+            if _is_ours(error):
+                raise
+            return self._raised(job, error)
+        self._end(job)
+        return NOTHING if value is None else returned(value)
+
+    def call(self, job: ClaimedJob) -> Outcome:
+        """Run a sync handler to its end, in a thread of the caller's. Raises nothing."""
+        begun = self._begin(job)
+        if not isinstance(begun, tuple):
+            return begun
+        function, args, kwargs = begun
+        try:
+            value = function(*args, **kwargs)
+        except BaseException as error:
+            self._end(job)
+            return self._raised(job, error)
+        self._end(job)
+        return NOTHING if value is None else returned(value)
+
+    def _begin(self, job: ClaimedJob) -> _Call | Outcome:
         try:
             route = self._routes.get(job.task) or self._route(job.task)
             if route is None:
                 return DECLINED
-            task, function, is_async, takes_context = route
+            task, function, _, takes_context = route
             args, kwargs = task.bind_json(job.payload)
             if takes_context:
                 args = (JobContext(job, self._lines), *args)
@@ -69,67 +111,36 @@ class Execution:
         if job.stop_reason is not None:
             return stopped(job, begun=False)
         logs.current_job.set(job)
-        job.begun_at = time.monotonic()
-        self._slots.begin(job.slot, job.begun_at)
-        try:
-            if is_async:
-                # Cancelled as a task: a cancel scope would cost as much as all else here.
-                job.handler = asyncio.current_task()
-                value = await function(*args, **kwargs)
-            else:
-                value = await self._in_thread(function, args, kwargs)
-        except BaseException as error:
+        job.begun_at = now = time.monotonic()
+        self._slots.begin(job.slot, now)
+        return function, args, kwargs
+
+    def _end(self, job: ClaimedJob) -> None:
+        job.ran = time.monotonic() - job.begun_at
+        self._slots.end(job.slot)
+        if job.cancels:
             _take_back(job)
-            if _is_ours(error):
-                raise
-            return self._raised(job, task, error)
-        finally:
-            _take_back(job)
-            job.ran = time.monotonic() - job.begun_at
-            job.handler = None
-            self._slots.end(job.slot)
-        return NOTHING if value is None else returned(value)
+        job.handler = None
 
     def _route(self, name: str) -> _Route | None:
         task = self._app.find(name)
         if task is None or (task.name == CATCH_ALL and name.startswith("pgq.")):
             return None
         function = task.function
-        route = (task, function, inspect.iscoroutinefunction(function), task.takes_context)
+        route = _Route(task, function, inspect.iscoroutinefunction(function), task.takes_context)
         if len(self._routes) < 10_000:
             self._routes[name] = route
         return route
 
-    async def _in_thread(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="pgq-handler")
-        context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._pool, lambda: context.run(_call, function, args, kwargs)
-        )
-
-    def _raised(self, job: ClaimedJob, task: Task[..., ..., Any], error: BaseException) -> Outcome:
+    def _raised(self, job: ClaimedJob, error: BaseException) -> Outcome:
         if job.stop_reason is not None:
             return stopped(job)
         if isinstance(error, Answer):
             return answered(error)
-        failed = described(error, permanent=task.is_permanent(error))
+        task = self._app.find(job.task)
+        failed = described(error, permanent=task is not None and task.is_permanent(error))
         log.warning("failed: %s: %s", failed.error_class, error, extra=logs.about(job))
         return failed
-
-
-class _EndedError(Exception):
-    """A StopIteration of a handler's, which no future can carry."""
-
-
-def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    try:
-        return function(*args, **kwargs)
-    except StopIteration as error:
-        raise _EndedError("the handler raised StopIteration") from error
 
 
 def _take_back(job: ClaimedJob) -> None:

@@ -41,6 +41,7 @@ class ClaimedJob:
         "payload",
         "queue",
         "ran",
+        "runner",
         "slot",
         "stop_reason",
         "suspect",
@@ -53,7 +54,6 @@ class ClaimedJob:
         self,
         row: Row,
         token: str,
-        *,
         slot: int = 0,
         claimed_at: float = 0.0,
     ) -> None:
@@ -75,7 +75,8 @@ class ClaimedJob:
         self.ran = 0.0
         self.lines = 0
         self.noted = False
-        self.handler: Task[object] | None = None
+        self.runner: Task[Any] | None = None
+        self.handler: Task[Any] | None = None
         self.cancels = 0
         self.stop_reason: Stop | None = None
 

@@ -110,15 +110,19 @@ class _Runner:
     def __init__(self, app: App) -> None:
         self._slots = Slots(size=1)
         self._lines = Lines(None)
-        self._execution = Execution(app, slots=self._slots, lines=self._lines, threads=1)
+        self._execution = Execution(app, slots=self._slots, lines=self._lines)
 
     async def run(self, row: Row, token: str) -> Ran:
         job = ClaimedJob(row, token, slot=self._slots.take(row[0], bytes(16), row[6]))
         loop = asyncio.get_running_loop()
         timer = loop.call_later(min(job.timeout, _LONGEST), job.stop, "timeout")
         try:
-            # A task of its own, so that what it leaves in its context is gone after it.
-            outcome = await loop.create_task(self._execution.run(job))
+            # Either has a context of its own, so that what it leaves there is gone after it.
+            if self._execution.needs_thread(job):
+                outcome = await asyncio.to_thread(self._execution.call, job)
+            else:
+                job.runner = loop.create_task(self._execution.run(job))
+                outcome = await job.runner
         finally:
             timer.cancel()
             self._slots.give(job.slot)
