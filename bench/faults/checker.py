@@ -51,6 +51,9 @@ def check(stage: Stage, session: Session) -> None:
     stage.evidence(f"lost: {_place(session, job)}" for job in lost[:SHOWN])
     stage.evidence(f"dead: {_place(session, job)}" for job in innocent[:SHOWN])
     stage.figure("completed twice", _completions(session) - _succeeded(ended.values()), most=0)
+    early = list(_early(session, runs))
+    stage.figure("completed before its handler ended", len(early), most=0)
+    stage.evidence(f"completed early: {text}" for text in early[:SHOWN])
     overlaps = list(_overlaps(session, runs))
     stage.figure("overlapped", len(overlaps), most=0)
     stage.evidence(f"overlapped: {text}" for text in overlaps[:SHOWN])
@@ -78,6 +81,19 @@ def _completions(session: Session) -> int:
 
 def _succeeded(ended: Iterable[tuple[str, Any]]) -> int:
     return sum(outcome == "succeeded" for outcome, _ in ended)
+
+
+def _early(session: Session, runs: dict[int, list[Run]]) -> Iterable[str]:
+    """Jobs of handlers that were completed by somebody else's word, while theirs still ran."""
+    for job, token, at in session.execute(
+        "select job_id, token, extract(epoch from finished_at)::float8 from pgq.finished "
+        "where outcome = 'succeeded'"
+    ):
+        if not (ran := runs.get(job)):
+            continue
+        ended = [run.ended for run in ran if run.token == str(token)]
+        if not ended or ended[0] is None or ended[0] > at:
+            yield f"job {job} at {at} with token {token}, of {ran}"
 
 
 def _overlaps(session: Session, runs: dict[int, list[Run]]) -> Iterable[str]:

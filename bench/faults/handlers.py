@@ -48,3 +48,13 @@ def work_in_thread(ctx: Context, seconds: float = 0.0) -> None:
     """Takes so long in a thread."""
     with entered(ctx):
         time.sleep(seconds)
+
+
+@app.task
+async def work_and_tell(ctx: Context, seconds: float = 0.0) -> None:
+    """Takes so long, logs the token that it ran with, and fails the first time in one of four."""
+    with entered(ctx):
+        await anyio.sleep(seconds)
+        ctx.log(str(ctx.token))
+    if ctx.attempt == 1 and ctx.id % 4 == 0:
+        raise RuntimeError("the first attempt")

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from faults.row import Row
-from faults.rows import black_hole, dead_listener, kill_storm
+from faults.rows import (
+    black_hole,
+    dead_listener,
+    kill_storm,
+    zombie,
+)
 
 ROWS: dict[str, Row] = {
-    row.name: row for row in (kill_storm.ROW, black_hole.ROW, dead_listener.ROW)
+    module.ROW.name: module.ROW
+    for module in (
+        kill_storm,
+        zombie,
+        black_hole,
+        dead_listener,
+    )
 }
