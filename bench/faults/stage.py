@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import tempfile
@@ -27,7 +28,11 @@ from pgq_bench.server import Session, opened, value
 SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL = 2.0, 0.5, 0.25
 """Seconds, in the short form; the full form has what every new queue has."""
 LEASE, HEARTBEAT, POLL = 15.0, 5.0, 1.0
-PATIENCE = 60.0
+SLACK = 1.0
+"""Seconds beyond the poll interval that a pick-up may take."""
+FORGOTTEN = 20
+"""Poll intervals after which nobody can have polled."""
+SHORT_PATIENCE, PATIENCE = 25.0, 60.0
 """Seconds that what is left may take when the faults have ended."""
 
 
@@ -48,6 +53,7 @@ class Stage:
             self.lease, self.heartbeat, self.poll = LEASE, HEARTBEAT, POLL
         else:
             self.lease, self.heartbeat, self.poll = SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL
+        self._patience = PATIENCE if outcome.is_full else SHORT_PATIENCE
         self.condemned: set[int] = set()
         """Jobs that may end as dead letters."""
 
@@ -91,9 +97,9 @@ class Stage:
         """Let the load and the faults go on for so long, or for as long as the row lasts."""
         time.sleep(self.seconds if seconds is None else seconds)
 
-    def wait_until(self, condition: Callable[[], Any], patience: float = PATIENCE) -> bool:
+    def wait_until(self, condition: Callable[[], Any], patience: float | None = None) -> bool:
         """Whether the condition came true in time; a database that is away counts as no."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + (patience or self._patience)
         while time.monotonic() < deadline:
             try:
                 if condition():
@@ -103,7 +109,7 @@ class Stage:
             time.sleep(0.05)
         return False
 
-    def finish(self, patience: float = PATIENCE) -> None:
+    def finish(self, patience: float | None = None) -> None:
         """Wait until each acknowledged job has ended; what has not by then is counted as lost."""
         jobs = list(self.ledger.acknowledged())
         self.wait_until(lambda: not self._unfinished(jobs), patience)
@@ -133,7 +139,18 @@ class Stage:
         runs = self.ledger.runs()
         return {job: runs[job][0].began for job in jobs if job in runs}
 
+    def waits(self, jobs: Iterable[int] | None = None) -> list[float]:
+        """How long each of these jobs, or of all, took from its acknowledgement to its start."""
+        acknowledged = self.ledger.acknowledged()
+        begun = self.begun(acknowledged if jobs is None else jobs)
+        return [max(0.0, at - acknowledged[job]) for job, at in begun.items()] or [math.inf]
+
     # What was seen
+
+    def forgotten(self, waits: Iterable[float]) -> None:
+        """Note that polling found what no wake-up told of."""
+        long = sum(wait > FORGOTTEN * self.poll for wait in waits)
+        self.figure(f"picked up after more than {FORGOTTEN} polls", long, most=0)
 
     def figure(
         self,

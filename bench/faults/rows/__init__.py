@@ -7,6 +7,9 @@ from faults.rows import (
     black_hole,
     dead_listener,
     kill_storm,
+    lost_wakeup,
+    notify_cost,
+    notify_full,
     zombie,
 )
 
@@ -17,5 +20,8 @@ ROWS: dict[str, Row] = {
         zombie,
         black_hole,
         dead_listener,
+        lost_wakeup,
+        notify_cost,
+        notify_full,
     )
 }

@@ -6,14 +6,10 @@ import time
 
 from faults.proxy import Line, Proxy
 from faults.row import Row
-from faults.stage import Stage
+from faults.stage import SLACK, Stage
 
 FOUND = 15.0
 """Seconds in which the worker has to listen again."""
-SLACK = 1.0
-"""Seconds beyond the poll interval that a pick-up may take on a busy machine."""
-FORGOTTEN = 20
-"""Poll intervals after which nobody can have polled."""
 
 
 def _listens(line: Line) -> bool:
@@ -32,21 +28,12 @@ def _play(stage: Stage) -> None:
             stage.pass_time(3.1 * stage.poll)
         stage.finish()
         again = stage.wait_until(lambda: "listens again" in stage.crew.logs(), FOUND)
-    waits = _waits(stage, jobs)
+    waits = stage.waits(jobs)
     stage.figure("listening lines that went dead", frozen, least=1)
     stage.figure("jobs picked up", len(waits), least=len(jobs))
     stage.figure("longest pick-up", max(waits), most=stage.poll + SLACK, unit=" s", is_time=True)
-    stage.figure(
-        f"picked up after more than {FORGOTTEN} polls",
-        sum(wait > FORGOTTEN * stage.poll for wait in waits),
-        most=0,
-    )
+    stage.forgotten(waits)
     stage.figure("listens again", again, least=1)
-
-
-def _waits(stage: Stage, jobs: list[int]) -> list[float]:
-    acknowledged, begun = stage.ledger.acknowledged(), stage.begun(jobs)
-    return [max(0.0, at - acknowledged[job]) for job, at in begun.items()] or [float("inf")]
 
 
 ROW = Row(

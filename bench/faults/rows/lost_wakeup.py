@@ -1,0 +1,48 @@
+"""R9: the session on which a worker listens is killed again and again."""
+
+from __future__ import annotations
+
+import random
+
+from faults.row import Row
+from faults.stage import SLACK, Stage
+
+RATE = 100
+EVERY = 1.0
+KILL = """
+select count(*) from (
+    select pg_terminate_backend(a.pid)
+    from pg_stat_activity a
+    where a.application_name like 'pgq listener%' and a.backend_type = 'client backend'
+) k
+"""
+
+
+def _play(stage: Stage) -> None:
+    stage.crew.hire(stage.dsn)
+    stage.wait_for_workers()
+
+    with stage.session() as session:
+
+        def kill(chance: random.Random) -> str:
+            killed = session.execute(KILL).fetchall()[0][0]
+            return f"{killed} listeners" if killed else ""
+
+        with stage.load(rate=RATE), stage.nemesis(kill, every=EVERY) as nemesis:
+            stage.pass_time()
+    stage.finish()
+    stage.figure("listeners killed", len(nemesis.strikes), least=stage.seconds / EVERY / 4)
+    waits = stage.waits()
+    stage.forgotten(waits)
+    stage.figure("longest pick-up", max(waits), most=stage.poll + SLACK, unit=" s", is_time=True)
+
+
+ROW = Row(
+    "R9",
+    "lost wake-ups",
+    fault=f"the listening session is killed every {EVERY:g} s, {RATE} jobs/s",
+    play=_play,
+    short=15,
+    full=300,
+    mutants=("no_polling",),
+)
