@@ -67,6 +67,19 @@ RULES: Mapping[str, Rule] = {
         "heartbeat.sql",
         (("then v_clock else v_clock + s.lease end", "then v_clock else w.expires_at end"),),
     ),
+    "rings_when_the_queue_is_full": Rule(
+        "_notify.sql", (("pg_notification_queue_usage() < 0.5", "true"),)
+    ),
+    "everybody_is_woken": Rule(
+        "_ring.sql",
+        (
+            (
+                "where w.seq >= v_floor and w.queue = new.queue)",
+                "where w.seq >= v_floor)",
+            ),
+            ("            and w.queue = new.queue\n        limit 400", "        limit 400"),
+        ),
+    ),
 }
 WORKER = frozenset(
     {

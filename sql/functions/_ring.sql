@@ -25,7 +25,7 @@ begin
     ) c
     where c.served < new.n;
     if v_rung is not null then
-        perform pg_notify('pgq', 'w ' || v_rung);
+        perform pgq._notify('w ' || v_rung);
     end if;
     return null;
 end

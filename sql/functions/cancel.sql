@@ -67,7 +67,7 @@ begin
                 select from pgq.cancel_request c where c.job_id = p_id and c.token = v_token
             );
             if v_worker <> 0 and current_setting('pgq.wake', true) is distinct from 'off' then
-                perform pg_notify('pgq', format('c %s %s', v_worker, p_id));
+                perform pgq._notify(format('c %s %s', v_worker, p_id));
             end if;
             return 'requested';
         end if;
