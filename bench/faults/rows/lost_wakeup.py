@@ -44,5 +44,5 @@ ROW = Row(
     play=_play,
     short=15,
     full=300,
-    mutants=("no_polling",),
+    mutants={"no_polling": "lost"},
 )

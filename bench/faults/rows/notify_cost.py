@@ -56,5 +56,5 @@ ROW = Row(
     short=12,
     full=120,
     settings={"max_connections": "200"},
-    mutants=("everybody_is_woken",),
+    mutants={"everybody_is_woken": "wake-ups of workers that had no job"},
 )

@@ -41,5 +41,5 @@ ROW = Row(
     short=10,
     full=60,
     settings={"max_notify_queue_pages": str(PAGES)},
-    mutants=("rings_when_the_queue_is_full",),
+    mutants={"rings_when_the_queue_is_full": "enqueues that failed"},
 )
