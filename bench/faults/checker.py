@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from faults.ledger import Run
 from pgq_bench.server import Session, value
 
@@ -112,7 +114,8 @@ def _overlaps(session: Session, runs: dict[int, list[Run]]) -> Iterable[str]:
 
 
 def _place(session: Session, job: int) -> str:
-    return "\n".join(
-        f"job {job}: {row[0]}"
-        for row in session.execute("select to_json(e)::text from pgq.explain(%s) e", [job])
-    )
+    try:
+        reasons = session.execute("select to_json(e)::text from pgq.explain(%s) e", [job])
+    except psycopg.ProgrammingError as error:
+        return f"job {job}: {error.diag.message_primary}"
+    return "\n".join(f"job {job}: {row[0]}" for row in reasons)

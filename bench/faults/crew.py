@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,11 @@ class Crew:
         """Kill a worker, supervisor and all, and start it anew."""
         worker.kill()
         worker.start()
+
+    def deaths(self) -> int:
+        """How many of their processes have ended by themselves, or by what they ran."""
+        children = re.findall(r"child \d+ ended (?:by signal|with status)", self.logs())
+        return sum(worker.ended() is not None for worker in self.workers) + len(children)
 
     def dismiss(self) -> None:
         """End all of them."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 from pgq import schema
 from pgq_bench.server import Session
@@ -81,9 +82,14 @@ RULES: Mapping[str, Rule] = {
         ),
     ),
 }
+STATEMENTS: Mapping[str, LiteralString] = {
+    # A commit is acknowledged before it is on disk.
+    "asynchronous_commit": "alter database pgq set synchronous_commit = off",
+}
 WORKER = frozenset(
     {
         "handlers_go_on",
+        "no_backoff",
         "no_polling",
     }
 )
@@ -94,6 +100,8 @@ def install(session: Session, name: str | None) -> None:
     """Break a rule of the database, if that is what the name says."""
     if rule := RULES.get(name or ""):
         rule.install(session)
+    if statement := STATEMENTS.get(name or ""):
+        session.execute(statement)
 
 
 def environment(name: str | None) -> dict[str, str]:

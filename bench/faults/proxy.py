@@ -75,6 +75,8 @@ class Proxy:
         self._lines: list[Line] = []
         self._lock = threading.Lock()
         self._frozen = False
+        self.tried = 0
+        """Connections that were asked for."""
         port = self._gate.getsockname()[1]
         self.dsn = make_conninfo(dsn, host="127.0.0.1", port=port)
 
@@ -120,6 +122,7 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._gate.accept()
+                self.tried += 1
                 try:
                     server = self._connect()
                 except OSError:

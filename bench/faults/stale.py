@@ -45,10 +45,13 @@ class Zombie:
         self.refused: Counter[str] = Counter()
 
     def write(self, session: Session) -> None:
-        """Once more everything about each job that it believes to hold, and a heartbeat."""
+        """Once more everything about each job that it believes to hold."""
         for job, token in self.held.items():
             for kind, query in WRITES.items():
                 self._note(session, kind, query, {"job": job, "token": token})
+
+    def beat(self, session: Session) -> None:
+        """A heartbeat."""
         self._note(
             session,
             "heartbeat",

@@ -17,6 +17,13 @@ def handlers_go_on() -> None:
     Standing.guard = guard  # type: ignore[method-assign]
 
 
+def no_backoff() -> None:
+    """A worker without a database tries again at once."""
+    from pgq_worker import sessions
+
+    sessions._SHORTEST = sessions._LONGEST = 0.0
+
+
 def no_polling() -> None:
     """A worker looks for jobs only when it was woken."""
     from pgq_worker.claims import Claims

@@ -1,27 +1,17 @@
-"""The rows, one to a module."""
+"""The rows, one to a module, each as its `ROW`."""
 
 from __future__ import annotations
 
-from faults.row import Row
-from faults.rows import (
-    black_hole,
-    dead_listener,
-    kill_storm,
-    lost_wakeup,
-    notify_cost,
-    notify_full,
-    zombie,
-)
+import pkgutil
+from importlib import import_module
 
-ROWS: dict[str, Row] = {
-    module.ROW.name: module.ROW
-    for module in (
-        kill_storm,
-        zombie,
-        black_hole,
-        dead_listener,
-        lost_wakeup,
-        notify_cost,
-        notify_full,
-    )
-}
+from faults.row import Row
+
+
+def _found() -> list[Row]:
+    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    rows: list[Row] = [module.ROW for module in modules]
+    return sorted(rows, key=lambda row: int(row.name[1:]))
+
+
+ROWS: dict[str, Row] = {row.name: row for row in _found()}

@@ -114,6 +114,7 @@ def _haunt(stage: Stage, zombie: Zombie, over: threading.Event) -> None:
             lost = "select count(*) from pgq.attempt where reason = 'lost' and worker = %s"
             if zombie.refused or value(session, lost, [zombie.worker]) == HELD:
                 zombie.write(session)
+                zombie.beat(session)
 
 
 def _judge(stage: Stage, session: Session, zombie: Zombie, rounds: int, unregistered: int) -> None:
