@@ -9,7 +9,9 @@ from faults.row import Row
 
 
 def _found() -> list[Row]:
-    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    modules = (
+        import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    )
     rows: list[Row] = [module.ROW for module in modules]
     return sorted(rows, key=lambda row: int(row.name[1:]))
 
