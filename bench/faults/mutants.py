@@ -68,6 +68,8 @@ RULES: Mapping[str, Rule] = {
         "heartbeat.sql",
         (("then v_clock else v_clock + s.lease end", "then v_clock else w.expires_at end"),),
     ),
+    # Jobs are locked in any order.
+    "no_order_of_locks": Rule("release.sql", (("order by u.id", "order by random()"),)),
     "rings_when_the_queue_is_full": Rule(
         "_notify.sql", (("pg_notification_queue_usage() < 0.5", "true"),)
     ),
