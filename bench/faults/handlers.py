@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -58,3 +59,19 @@ async def work_and_tell(ctx: Context, seconds: float = 0.0) -> None:
         ctx.log(str(ctx.token))
     if ctx.attempt == 1 and ctx.id % 4 == 0:
         raise RuntimeError("the first attempt")
+
+
+@app.task
+async def echo(ctx: Context, x: Any = None) -> Any:
+    """Returns what it got."""
+    with entered(ctx):
+        return x
+
+
+@app.task
+def shout(ctx: Context, x: Any = None) -> None:
+    """Logs what it got and what came along, and fails with it."""
+    with entered(ctx):
+        ctx.log(str(x))
+        ctx.log(str(ctx.headers))
+    raise ValueError(x)

@@ -85,11 +85,33 @@ RULES: Mapping[str, Rule] = {
     ),
 }
 STATEMENTS: Mapping[str, LiteralString] = {
+    # Whether a key is free is looked up, not enforced.
+    "keys_looked_up": """
+        alter table pgq.unique_key drop constraint unique_key_pkey;
+        create index on pgq.unique_key (queue, key);
+        create or replace function pgq._take_key() returns trigger language plpgsql
+        security definer set search_path = '' as $$
+        begin
+            if exists (
+                select
+                from pgq.unique_key k
+                where k.queue = new.queue
+                    and k.key = new.unique_key
+            ) then
+                return null;
+            end if;
+            insert into pgq.unique_key (queue, key, job_id)
+            values (new.queue, new.unique_key, new.id);
+            return new;
+        end
+        $$;
+    """,
     # A commit is acknowledged before it is on disk.
     "asynchronous_commit": "alter database pgq set synchronous_commit = off",
 }
 WORKER = frozenset(
     {
+        "decoded_together",
         "handlers_go_on",
         "no_backoff",
         "no_polling",

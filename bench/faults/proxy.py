@@ -6,6 +6,7 @@ client sees packets that vanish: no answer, no end, no error.
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import threading
@@ -29,6 +30,10 @@ class Line:
         self._flows.set()
         self.listens = False
         """Whether a LISTEN went through it."""
+        self.ended = False
+        self._answers = True
+        self.cut = False
+        """Whether an answer was swallowed, and the connection reset in its place."""
         for source, target in ((client, server), (server, client)):
             threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
 
@@ -46,7 +51,12 @@ class Line:
             with suppress(OSError):
                 side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._close(side)
+        self.ended = True
         self._flows.set()
+
+    def swallow(self) -> None:
+        """Whatever the server says next is lost, and so is the connection."""
+        self._answers = False
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -55,7 +65,12 @@ class Line:
                     source is self._sides[0] and b"listen " in data.lower()
                 )
                 self._flows.wait()
+                if source is self._sides[1] and not self._answers:
+                    self.cut = True
+                    self.reset()
+                    return
                 target.sendall(data)
+        self.ended = True
         for side in self._sides:
             self._close(side)
 
@@ -117,6 +132,16 @@ class Proxy:
                 line.reset()
                 self._lines.remove(line)
             return len(chosen)
+
+    def swallow(self, chance: random.Random) -> Line | None:
+        """Lose the next answer on one of the lines; which, or None when there is none."""
+        with self._lock:
+            self._lines = [line for line in self._lines if not line.ended]
+            if not self._lines:
+                return None
+            line = chance.choice(self._lines)
+        line.swallow()
+        return line
 
     def _accept(self) -> None:
         with suppress(OSError):

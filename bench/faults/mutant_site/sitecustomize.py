@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from typing import Any
+
+
+def decoded_together() -> None:
+    """A worker decodes what it claims before it looks at single jobs."""
+    from pgq_worker.dispatcher import Dispatcher
+
+    accept = Dispatcher.accept
+
+    def accept_decoded(self: Dispatcher, rows: Any, token: Any) -> None:
+        rows = list(rows)
+        for row in rows:
+            json.loads(row[3])
+        accept(self, rows, token)
+
+    Dispatcher.accept = accept_decoded  # type: ignore[method-assign]
 
 
 def handlers_go_on() -> None:
