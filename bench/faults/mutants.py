@@ -68,6 +68,9 @@ RULES: Mapping[str, Rule] = {
         "heartbeat.sql",
         (("then v_clock else v_clock + s.lease end", "then v_clock else w.expires_at end"),),
     ),
+    "floor_never_moves": Rule(
+        "_settle.sql", (("v_next := coalesce(v_row.seq, v_mark + 1);", "v_next := v_floor.floor;"),)
+    ),
     # Jobs are locked in any order.
     "no_order_of_locks": Rule("release.sql", (("order by u.id", "order by random()"),)),
     "rings_when_the_queue_is_full": Rule(

@@ -15,10 +15,10 @@ from peers.tally import Counts, Tally
 from peers.tasks import QUEUE
 from peers.works import Run, check, finished, pinned_drain, tidy
 from pgq_bench.figures import percentile
+from pgq_bench.horizon import KINDS, held
 from pgq_bench.raw import Pgbench
-from pgq_bench.server import Session, opened
+from pgq_bench.server import opened
 
-KINDS = ("reader", "writer", "enqueuer", "claimer")
 OFFERED = 10_000
 """Jobs a second of the steady stream."""
 OFFER = 100
@@ -56,7 +56,7 @@ def rival(run: Run, system: System) -> None:
         enqueue(system, dsn, jobs=jobs, batch=BATCH)
         with opened(dsn) as session:
             tidy(session)
-            with system.working(dsn, 1, counts) as go, _pin(dsn, "reader"):
+            with system.working(dsn, 1, counts) as go, held(dsn, "reader", QUEUE):
                 ratio = pinned_drain(run, system, session, counts, go, jobs)
                 finished(system, session, counts)
             check(counts, system, session)
@@ -74,11 +74,11 @@ def _measure(run: Run, system: Ours, kind: str | None) -> list[float]:
     with system.database() as dsn, opened(dsn) as session:
         session.execute("create table elsewhere (n integer)")
         insert(session, 0, claimed)
-        with _pin(dsn, kind) if kind == "claimer" else _nothing():
+        with held(dsn, kind, QUEUE) if kind == "claimer" else _nothing():
             insert(session, claimed, drain)
             tidy(session)
             with (
-                _pin(dsn, kind) if kind and kind != "claimer" else _nothing(),
+                held(dsn, kind, QUEUE) if kind and kind != "claimer" else _nothing(),
                 system.working(dsn, 1, counts) as go,
             ):
                 if kind:
@@ -169,49 +169,6 @@ def _probing(dsn: str, counts: Counts) -> Iterator[list[float]]:
         thread.join()
     if failed:
         raise Void(f"the probe failed: {failed[0]}")
-
-
-@contextmanager
-def _pin(dsn: str, kind: str) -> Iterator[None]:
-    """A transaction that stays open, idle, and is rolled back at the end."""
-    with opened(dsn) as session:
-        _PINS[kind](session)
-        yield
-        session.execute("rollback")
-
-
-def _reader(session: Session) -> None:
-    session.execute("begin isolation level repeatable read")
-    session.execute("select count(*) from pg_class")
-
-
-def _writer(session: Session) -> None:
-    session.execute("begin")
-    session.execute("insert into elsewhere values (1)")
-
-
-def _enqueuer(session: Session) -> None:
-    session.execute("begin")
-    insert(session, 0, 1)
-
-
-def _claimer(session: Session) -> None:
-    session.execute("begin")
-    claimed = session.execute(
-        "select c.id from pgq.claim(p_worker => 0, p_executor => 0, p_token => %s, "
-        "p_queues => %s, p_limits => %s, p_lease => interval '1 h') c",
-        [uuid.uuid4(), [QUEUE], [1]],
-    ).fetchall()
-    if len(claimed) != 1:
-        raise Void("the claimer could not claim")
-
-
-_PINS: dict[str, Callable[[Session], None]] = {
-    "reader": _reader,
-    "writer": _writer,
-    "enqueuer": _enqueuer,
-    "claimer": _claimer,
-}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgq_bench.bench import Bench
 from pgq_bench.figures import Figure, Round, compared
-from pgq_bench.server import opened
+from pgq_bench.horizon import held
 from pgq_bench.steps.drain import drained
 
 
@@ -17,9 +17,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         bench.say(f"pinned: round {n + 1} of {bench.rounds}")
         with bench.server.fresh() as dsn:
             free = drained(bench, dsn, processes=1)
-        with bench.server.fresh() as dsn, opened(dsn) as reader:
-            reader.execute("begin isolation level repeatable read")
-            reader.execute("select count(*) from pgq.job")
+        with bench.server.fresh() as dsn, held(dsn, "reader", ""):
             rounds.append(Round(drained(bench, dsn, processes=1), free))
     yield compared(
         rounds,
