@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from pgq import App, Cancel, Retry, Snooze
 from pgq.answers import Answer
 from pgq.errors import TaskError
 from pgq.task import CATCH_ALL, Task
-from pgq_worker import logs
+from pgq_worker import logs, tracebacks
 from pgq_worker.jobs import ClaimedJob, JobContext
 from pgq_worker.lines import Lines
 from pgq_worker.outcomes import (
@@ -216,13 +215,13 @@ def described(error: BaseException, *, permanent: bool = False) -> Failed:
         frames = frames.tb_next
     try:
         message = str(error)
-        lines = traceback.format_exception(type(error), error, frames)
+        text = tracebacks.text(error, frames)
     except Exception as failure:
-        message, lines = f"(its text cannot be made: {type(failure).__name__})", []
+        message, text = f"(its text cannot be made: {type(failure).__name__})", ""
     return Failed(
         _name_of(error),
         _cut(message, MESSAGE_LENGTH),
-        _cut("".join(lines), TRACEBACK_LENGTH) or None,
+        _cut(text, TRACEBACK_LENGTH) or None,
         permanent,
     )
 

@@ -37,6 +37,7 @@ def configure(level: str, form: Format) -> None:
     root.setLevel(level.upper())
 
 
+_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
 _FIELDS = ("job", "task", "attempt", "queue", "worker", "executor", "error_class", "state")
 
 
@@ -67,4 +68,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _encode(line)

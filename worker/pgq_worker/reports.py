@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 import psycopg
@@ -30,8 +31,11 @@ log = logs.get("reports")
 
 BATCH = 500
 """Jobs in one call."""
+FEW = BATCH // 4
 PAUSE = 0.003
-"""Seconds that a small batch waits for more, while other jobs run."""
+"""Seconds that fewer successes wait for more, while other jobs run."""
+OTHERS_PAUSE = 0.02
+"""And what did not succeed, which is rarer."""
 
 COMPLETE_MANY = (
     "select id, outcome from pgq.complete_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
@@ -127,39 +131,36 @@ class Reports:
     async def run_completions(self) -> None:
         """Store successes, for good."""
         while True:
-            await self._success.wait()
-            if len(self._succeeded) < BATCH // 4 and not self._hurry.is_set():
-                await self._pause()
-            self._success.clear()
-            self._hurry.clear()
-            while self._succeeded:
-                batch = [self._succeeded.popleft() for _ in range(min(BATCH, len(self._succeeded)))]
-                await self._complete(batch)
+            await self._complete(await self._batch(self._succeeded, self._success, PAUSE))
 
     async def run_others(self) -> None:
         """Store everything else, for good."""
         while True:
-            await self._otherwise.wait()
-            self._otherwise.clear()
-            while self._other:
-                batch = [self._other.popleft() for _ in range(min(BATCH, len(self._other)))]
-                for kind, store in (
-                    (Failed, self._fail),
-                    (Released, self._release),
-                    (Declined, self._decline),
-                ):
-                    if some := [report for report in batch if isinstance(report[1], kind)]:
-                        await store(some)
-                for job, outcome in batch:
-                    if isinstance(outcome, Snoozed | Cancelled | Lost):
-                        await self._end(job, outcome)
+            batch = await self._batch(self._other, self._otherwise, OTHERS_PAUSE)
+            for kind, store in (
+                (Failed, self._fail),
+                (Released, self._release),
+                (Declined, self._decline),
+            ):
+                if some := [report for report in batch if isinstance(report[1], kind)]:
+                    await store(some)
+            for job, outcome in batch:
+                if isinstance(outcome, Snoozed | Cancelled | Lost):
+                    await self._end(job, outcome)
 
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(PAUSE):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
+    async def _batch(
+        self, reports: deque[Report], arrived: asyncio.Event, pause: float
+    ) -> list[Report]:
+        await arrived.wait()
+        if len(reports) < FEW and not self._hurry.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+        self._hurry.clear()
+        batch = [reports.popleft() for _ in range(min(BATCH, len(reports)))]
+        if not reports:
+            arrived.clear()
+        return batch
 
     async def _complete(self, batch: list[Report]) -> None:
         rows = await self._divided(
