@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,11 @@ from faults.ledger import ENVIRONMENT, Pen
 from pgq import App, Context
 
 app = App()
+
+ENDS = ("exit", "kill", "abort", "segfault", "memory")
+"""Ways in which a job can end its process."""
+MEMORY = 64 * 1024 * 1024
+"""Bytes that a job eats before it is killed for it."""
 
 
 @functools.cache
@@ -75,3 +82,46 @@ def shout(ctx: Context, x: Any = None) -> None:
         ctx.log(str(x))
         ctx.log(str(ctx.headers))
     raise ValueError(x)
+
+
+@app.task
+def end_process(ctx: Context, how: str) -> None:
+    """Ends the process in which it runs."""
+    with entered(ctx):
+        match how:
+            case "exit":
+                os._exit(7)
+            case "abort":
+                os.abort()
+            case "segfault":
+                ctypes.string_at(0)
+            case "memory":
+                eaten = bytearray(os.urandom(1024)) * (MEMORY // 1024)
+                # As the kernel does when there is no more to eat.
+                os.kill(os.getpid(), signal.SIGKILL * bool(eaten))
+            case _:
+                os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+
+
+@app.task
+def spin(ctx: Context, seconds: float) -> None:
+    """Computes, in a thread."""
+    with entered(ctx):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            sum(range(1000))
+
+
+@app.task
+async def block(ctx: Context, seconds: float) -> None:
+    """Holds up the event loop."""
+    with entered(ctx):
+        time.sleep(seconds)
+
+
+@app.task
+def hold_the_gil(ctx: Context, seconds: float) -> None:
+    """Waits in C and lets no other thread run meanwhile."""
+    with entered(ctx):
+        ctypes.PyDLL(None).usleep(ctypes.c_uint(int(seconds * 1_000_000)))

@@ -116,8 +116,11 @@ WORKER = frozenset(
     {
         "decoded_together",
         "handlers_go_on",
+        "heartbeat_with_handlers",
         "no_backoff",
         "no_polling",
+        "nothing_released",
+        "suspects_in_company",
     }
 )
 """Names of functions in `faults.mutant_site.sitecustomize`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from typing import Any
 
 
@@ -33,6 +34,22 @@ def handlers_go_on() -> None:
     Standing.guard = guard  # type: ignore[method-assign]
 
 
+def heartbeat_with_handlers() -> None:
+    """A worker sends no heartbeat while a process of it is busy, as if it ran the jobs itself."""
+    from pgq_worker.registration import Registration, Standing
+    from pgq_worker.supervisor import Supervisor
+
+    beat = Standing._beat
+
+    async def beat_when_free(self: Standing, registration: Registration) -> None:
+        assert isinstance(self._holder, Supervisor)
+        children = self._holder._children.values()
+        if all(time.monotonic() - child.slots.ticked_at < 1 for child in children if child.ready):
+            await beat(self, registration)
+
+    Standing._beat = beat_when_free  # type: ignore[method-assign]
+
+
 def no_backoff() -> None:
     """A worker without a database tries again at once."""
     from pgq_worker import sessions
@@ -50,6 +67,30 @@ def no_polling() -> None:
         resume(self, worker, 1e6)
 
     Claims.resume = resume_for_good  # type: ignore[method-assign]
+
+
+def nothing_released() -> None:
+    """A worker that stops gives nothing back."""
+    from pgq_worker.dispatcher import Dispatcher
+    from pgq_worker.supervisor import Supervisor
+
+    async def settle(self: Supervisor, child: Any, held: Any, in_order: bool) -> None:
+        self._fallen.pop(child.executor, None)
+
+    Dispatcher.stop_running = lambda self, reason: None  # type: ignore[method-assign]
+    Supervisor._settle = settle  # type: ignore[method-assign]
+
+
+def suspects_in_company() -> None:
+    """Suspects run beside other jobs."""
+    from pgq_worker.claims import Claims
+
+    init = Claims.__init__
+
+    def claim_any(self: Claims, *args: Any, **options: Any) -> None:
+        init(self, *args, **{**options, "suspects": None})
+
+    Claims.__init__ = claim_any  # type: ignore[method-assign]
 
 
 if name := os.environ.get("FAULTS_MUTANT"):
