@@ -24,64 +24,46 @@ declare
     v_done   bigint[];
     v_keyed  bigint[];
 begin
-    -- In the order of ids, as everyone who takes many.
-    with held as materialized (
-        select distinct on (g.job_id) l.*, g.result, g.ran
-        from unnest(p_ids, p_tokens, p_results, p_ran_seconds) g (job_id, token, result, ran)
-        -- OFFSET 0: one look-up for each id, whatever the planner believes of the table's size.
-        cross join lateral (
-            select
-                x.job_id,
-                x.lane,
-                x.token,
-                x.attempt,
-                x.worker,
-                x.has_key
-            from pgq.lease x
-            where x.job_id = g.job_id
-                and x.token = g.token
-            offset 0
-        ) l
-        where g.result is null
-            or octet_length(g.result::text) <= v_limit
-        order by g.job_id
-    ),
-    ended as (
+    with ended as (
         delete from pgq.lease l
-        where l.job_id = any (array(select h.job_id from held h))
-            and l.token = any (p_tokens)
-        returning l.job_id, l.started_at
-    ),
-    gone as materialized (
-        select
-            h.job_id,
-            h.lane,
-            h.token,
-            h.attempt,
-            h.worker,
-            h.has_key,
-            h.result,
-            coalesce(e.started_at, now() - make_interval(secs => h.ran)) as started_at
-        from held h
-        join ended e on e.job_id = h.job_id
+        using (
+            select g.*
+            from unnest(p_ids, p_tokens, p_results, p_ran_seconds) g (job_id, token, result, ran)
+            where g.result is null
+                or octet_length(g.result::text) <= v_limit
+            -- As everyone who takes many. The array walks down the index once, in this order too.
+            order by g.job_id
+        ) g
+        where l.job_id = any (p_ids)
+            and l.job_id = g.job_id
+            and l.token = g.token
+        returning
+            l.job_id,
+            l.lane,
+            l.token,
+            l.attempt,
+            l.worker,
+            l.has_key,
+            g.result,
+            coalesce(l.started_at, now() - make_interval(secs => g.ran)) as started_at
     ),
     kept as (
         insert into pgq.finished (job_id, lane, outcome, token, attempt, worker, started_at, result)
-        select g.job_id, g.lane, 'succeeded', g.token, g.attempt, g.worker, g.started_at, g.result
-        from gone g
+        select e.job_id, e.lane, 'succeeded', e.token, e.attempt, e.worker, e.started_at, e.result
+        from ended e
     ),
     counted as (
         insert into pgq.tally (queue, metric, label, n)
         select q.queue, 'transition', 'running>succeeded', sum(c.n)
-        from (select g.lane, count(*) as n from gone g group by g.lane) c
+        from (select e.lane, count(*) as n from ended e group by e.lane) c
         cross join lateral (
             select l.queue from pgq.lane l where l.lane = c.lane order by l.id limit 1
         ) q
         group by q.queue
     )
-    select array_agg(g.job_id), array_agg(g.job_id) filter (where g.has_key)
+    select array_agg(e.job_id), array_agg(e.job_id) filter (where e.has_key)
     into v_done, v_keyed
-    from gone g;
+    from ended e;
     if v_keyed is not null then
         perform pgq._free_keys(v_keyed);
     end if;

@@ -239,16 +239,13 @@ MUTANTS = [
         "fence",
         leases.test_late_worker_cannot_complete_a_job_it_lost,
         "complete_many.sql",
-        (
-            ("                and x.token = g.token\n", ""),
-            ("            and l.token = any (p_tokens)\n", ""),
-        ),
+        (("            and l.token = g.token\n", ""),),
     ),
     Mutant(
         "fence_of_a_batch",
         leases.test_token_completes_its_own_job_only,
         "complete_many.sql",
-        (("                and x.token = g.token\n", ""),),
+        (("            and l.token = g.token\n", "            and l.token = any (p_tokens)\n"),),
     ),
     Mutant(
         "fence_of_a_batch_that_fails",

@@ -139,3 +139,19 @@ def test_batches_in_opposite_order_do_not_deadlock(conn: Conn, dsn: str) -> None
     assert {each["outcome"] for each in found} == {"repeated"}
     assert len(found) == 50
     assert row(conn, "select count(*) as n from pgq.finished")["n"] == 50
+
+
+def test_jobs_that_are_being_noted_as_begun_are_finished(conn: Conn, dsn: str) -> None:
+    insert(conn, 3)
+    leases = claim(conn, limits=3)
+    with connect(dsn, autocommit=False) as noting, connect(dsn) as completing:
+        call(noting, "start", **hold_all(leases[1]), ran_seconds=[60.0])
+        with in_background(lambda: call(completing, "complete_many", **hold_all(*leases))) as found:
+            wait_for_lock(conn, completing)
+            noting.commit()
+            assert found.result() == []
+    noted = rows(
+        conn,
+        "select now() - started_at > interval '50 s' as noted from pgq.finished order by job_id",
+    )
+    assert [each["noted"] for each in noted] == [None, True, None]
