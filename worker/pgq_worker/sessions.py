@@ -22,6 +22,8 @@ log = logs.get("database")
 _AGAIN = ("57014", "55P03", "40001", "40P01", "0A000")
 """Statement and lock timeouts, deadlocks, and a prepared plan whose function was replaced."""
 _SHORTEST, _LONGEST = 0.1, 5.0
+_BUFFER = 64 * 1024
+"""Bytes that are read from the server at a time, at least."""
 
 
 class Session:
@@ -111,6 +113,8 @@ class Session:
         try:
             async with asyncio.timeout(max(seconds, 2.0)):
                 connection = await database.connect_async(self._dsn, application_name=self._name)
+                # libpq reads what its buffer holds, which grows to the largest row so far.
+                await connection.execute("select repeat(' ', %s)", [_BUFFER])
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
         connection.prepare_threshold = 0 if self._prepare else None
