@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from faults import report
+from faults import page, report
 from faults.row import Outcome
 from faults.rows import ROWS
 from faults.stage import stage
@@ -28,6 +28,7 @@ FELL_SHORT = 1
 @click.option("--mutant", help="Take away what the row protects: it has to fall short.")
 @click.option("--beside", default=4, show_default=True, help="Rows that play at the same time.")
 @click.option("-o", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--record", is_flag=True, help="Enter the figures in docs/reliability.md.")
 @click.option("--list", "listed", is_flag=True, help="What rows there are.")
 def main(
     names: tuple[str, ...],
@@ -37,6 +38,7 @@ def main(
     mutant: str | None,
     beside: int,
     form: str,
+    record: bool,
     listed: bool,
 ) -> None:
     """Play these rows, or all. The exit status is 1 when one falls short."""
@@ -53,6 +55,8 @@ def main(
         sys.exit(_beside(names or tuple(ROWS), beside))
     outcome = _play(names[0], full, seconds, seed, mutant)
     click.echo(report.text(outcome) if form == "text" else json.dumps(report.document(outcome)))
+    if record and not mutant:
+        page.record(outcome)
     sys.exit(FELL_SHORT if outcome.short_of() else 0)
 
 

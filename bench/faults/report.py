@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from faults.row import Outcome
+from faults.row import Figure, Outcome
 
 
 def text(outcome: Outcome) -> str:
@@ -17,11 +17,10 @@ def text(outcome: Outcome) -> str:
         f"  {form} form, {outcome.seconds:g} s, seed {outcome.seed}{mutant}",
     ]
     for figure in outcome.figures:
-        value = f"{figure.value:,.3f}".rstrip("0").rstrip(".")
         verdict = (
             "" if figure.holds() else ("  SHORT" if _decides(outcome, figure) else "  (short)")
         )
-        lines.append(f"  {figure.name:<44} {value + figure.unit:>14}  {figure.target}{verdict}")
+        lines.append(f"  {figure.name:<44} {number(figure):>14}  {figure.target}{verdict}")
     if short := outcome.short_of():
         lines.append(f"  FELL SHORT: {', '.join(figure.name for figure in short)}")
         lines += [f"    {line}" for line in outcome.evidence]
@@ -52,6 +51,11 @@ def document(outcome: Outcome) -> dict[str, Any]:
         ],
         "evidence": outcome.evidence,
     }
+
+
+def number(figure: Figure) -> str:
+    """Its value, with the unit."""
+    return f"{figure.value:,.3f}".rstrip("0").rstrip(".") + figure.unit
 
 
 def _decides(outcome: Outcome, figure: object) -> bool:
