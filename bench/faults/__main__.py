@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 
 from faults import page, report
-from faults.row import Outcome
+from faults.row import NotPlayable, Outcome
 from faults.rows import ROWS
 from faults.stage import stage
 from pgq import config
@@ -53,7 +53,10 @@ def main(
         raise click.UsageError(f"no mutant {mutant!r}: there are {known}")
     if len(names) != 1:
         sys.exit(_beside(names or tuple(ROWS), beside))
-    outcome = _play(names[0], full, seconds, seed, mutant)
+    try:
+        outcome = _play(names[0], full, seconds, seed, mutant)
+    except NotPlayable as error:
+        raise click.ClickException(f"{names[0]} cannot be played here: {error}") from None
     click.echo(report.text(outcome) if form == "text" else json.dumps(report.document(outcome)))
     if record and not mutant:
         page.record(outcome)

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT = "FAULTS_LEDGER"
+CLOCK = "FAULTS_CLOCK"
+ORIGIN = time.time() - time.monotonic()
+"""Handlers tell the time by the monotonic clock from here: their own may have been set wrong."""
 _START, _END, _STOP = "start", "end", "stop"
 
 
@@ -86,6 +89,7 @@ class Pen:
     """A handler's side: one for each process."""
 
     def __init__(self, folder: Path) -> None:
+        self._origin = float(os.environ[CLOCK])
         path = folder / f"handled-{os.getpid()}"
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
@@ -102,4 +106,5 @@ class Pen:
         self._enter(_STOP, job, token, attempt)
 
     def _enter(self, kind: str, job: int, token: object, attempt: int) -> None:
-        os.write(self._file, f"{kind} {job} {token} {attempt} {time.time():.6f}\n".encode())
+        now = self._origin + time.monotonic()
+        os.write(self._file, f"{kind} {job} {token} {attempt} {now:.6f}\n".encode())

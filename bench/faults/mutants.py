@@ -53,6 +53,11 @@ RULES: Mapping[str, Rule] = {
         "heartbeat.sql",
         (("        and w.state <> 'offline'\n        and w.expires_at > v_clock\n", ""),),
     ),
+    # The lease clock goes as the database's own does.
+    "lease_clock_steps": Rule(
+        "reap.sql",
+        (("v_step := least(greatest(v_step, interval '0'), v_most);", "null;"),),
+    ),
     # Who was in a process that died is charged, whether or not it was alone in it.
     "no_suspects": Rule(
         "_end_lease.sql",

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from faults.stage import Stage
 
 
+class NotPlayable(Exception):
+    """Something that the row needs is missing on this machine."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """A number that was seen, and what it has to be."""
@@ -57,6 +61,8 @@ class Row:
     """Of the server."""
     mutants: Mapping[str, str] = field(default_factory=dict)
     """Names in `faults.mutants`, each with the figure in which the row falls short with it."""
+    is_timed: bool = True
+    """Whether the database's clock is right, so that its times can be compared with others."""
     brief: float | None = None
     """Seconds of load in which the mutants show; the short form's, unless fewer are enough."""
 

@@ -17,7 +17,7 @@ import psycopg
 
 from faults import checker, mutants
 from faults.crew import Crew
-from faults.ledger import ENVIRONMENT, Ledger
+from faults.ledger import CLOCK, ENVIRONMENT, ORIGIN, Ledger
 from faults.load import INSERT, Load
 from faults.nemesis import Deed, Nemesis
 from faults.row import Figure, Outcome
@@ -47,7 +47,11 @@ class Stage:
         self.ledger = Ledger(folder / "ledger")
         self.crew = Crew(
             folder,
-            {ENVIRONMENT: str(self.ledger.folder), **mutants.environment(outcome.mutant)},
+            {
+                ENVIRONMENT: str(self.ledger.folder),
+                CLOCK: str(ORIGIN),
+                **mutants.environment(outcome.mutant),
+            },
         )
         if outcome.is_full:
             self.lease, self.heartbeat, self.poll = LEASE, HEARTBEAT, POLL
