@@ -34,7 +34,7 @@ def test_jobs_run_in_the_order_of_the_array(conn: Conn) -> None:
     assert all(each["created"] for each in made)
     taken = claim(conn, limits=200)
     assert [each["id"] for each in taken] == [each["id"] for each in made]
-    assert [each["payload"] for each in taken] == [str(n) for n in range(200)]
+    assert [each["payload"] for each in taken] == list(range(200))
     assert_counters_are_right(conn)
 
 
@@ -78,7 +78,7 @@ def test_fields_left_out_are_those_of_an_insert(conn: Conn) -> None:
 @pytest.mark.parametrize("payload", [None, 0, "x", [], {}, [None]])
 def test_payload_is_any_json(conn: Conn, payload: object) -> None:
     enqueue(conn, {"task": "echo", "payload": payload})
-    assert claim(conn)[0]["payload"] == json.dumps(payload)
+    assert claim(conn)[0]["payload"] == payload
 
 
 @pytest.mark.parametrize("delay", [3600, 3600.5, "1 hour"])
