@@ -115,8 +115,13 @@ class Stage:
 
     def finish(self, patience: float | None = None) -> None:
         """Wait until each acknowledged job has ended; what has not by then is counted as lost."""
+        self.wait_until(lambda: not self.unfinished(), patience)
+
+    def unfinished(self) -> int:
+        """How many acknowledged jobs have not ended."""
         jobs = list(self.ledger.acknowledged())
-        self.wait_until(lambda: not self._unfinished(jobs), patience)
+        with self.session() as session:
+            return checker.unfinished(session, jobs)
 
     def wait_for_workers(self, count: int = 1) -> None:
         """Until so many workers are registered and listen. Raises `AssertionError` else."""
@@ -172,10 +177,6 @@ class Stage:
     def evidence(self, lines: Iterable[str]) -> None:
         """Note what a reader needs in order to believe or to find out."""
         self.outcome.evidence.extend(lines)
-
-    def _unfinished(self, jobs: list[int]) -> int:
-        with self.session() as session:
-            return checker.unfinished(session, jobs)
 
 
 @contextmanager

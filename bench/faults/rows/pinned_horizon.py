@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import median
 
-from faults.ledger import Pen
+from faults.probe import Probe
 from faults.row import Row
 from faults.stage import Stage
 from pgq_bench.figures import percentile
@@ -18,8 +15,6 @@ from pgq_bench.server import Session, value
 
 RATE = 2_000
 QUEUE = "default"
-PROBED = 10
-PROBE_EVERY = 0.1
 COMERS = 10
 """Idle workers that come and go, each second."""
 PAGES = 3
@@ -27,44 +22,6 @@ PAGES = 3
 TIMES = 3
 """Most that a claim may take at p99, over what it takes unpinned."""
 SHARE = 0.95
-CLAIM = """
-explain (analyze, buffers, format json)
-select from pgq.claim(
-    p_worker => 0, p_executor => 0, p_token => %s, p_queues => %s, p_limits => %s,
-    p_lease => interval '1 min'
-)
-"""
-LEASED = "select l.job_id, l.token from pgq.lease l where l.token = %s"
-
-
-class _Probe:
-    """Claims a few jobs now and then, and notes pages touched and milliseconds taken."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage, self._pen = stage, Pen(stage.ledger.folder)
-        self.pages: list[int] = []
-        self.milliseconds: list[float] = []
-
-    def claim(self, session: Session) -> None:
-        token = uuid.uuid4()
-        plan = value(session, CLAIM, [token, [QUEUE], [PROBED]])[0]
-        leased = session.execute(LEASED, [token]).fetchall()
-        for job, _ in leased:
-            self._pen.start(job, token, 1)
-            self._pen.end(job, token, 1)
-        session.execute(
-            "select from pgq.complete_many(%s, %s)", [[r[0] for r in leased], [token] * len(leased)]
-        )
-        self.pages.append(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
-        self.milliseconds.append(plan["Execution Time"])
-
-    def run(self, seconds: float) -> None:
-        """Probe for so long."""
-        ends_at = time.monotonic() + seconds
-        with self._stage.session() as session:
-            while time.monotonic() < ends_at:
-                self.claim(session)
-                time.sleep(PROBE_EVERY)
 
 
 def _play(stage: Stage) -> None:
@@ -79,10 +36,9 @@ def _play(stage: Stage) -> None:
             with held(stage.dsn, kind, QUEUE):
                 pinned, rate = _window(stage, seconds)
             stage.figure(f"{kind}: claims probed", len(pinned.pages), least=5)
-            third = len(pinned.pages) // 3
             stage.figure(
                 f"{kind}: pages a claim touches, last over first",
-                median(pinned.pages[-third:]) / median(pinned.pages[:third]),
+                pinned.growth(),
                 most=PAGES,
             )
             stage.figure(
@@ -97,9 +53,9 @@ def _play(stage: Stage) -> None:
     stage.finish()
 
 
-def _window(stage: Stage, seconds: float) -> tuple[_Probe, float]:
+def _window(stage: Stage, seconds: float) -> tuple[Probe, float]:
     """A probe over so many seconds, and the jobs that ran in each of them."""
-    probe = _Probe(stage)
+    probe = Probe(stage)
     with stage.session() as session:
         before = _succeeded(session)
         probe.run(seconds)

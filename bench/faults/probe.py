@@ -1,0 +1,59 @@
+"""Somebody who claims a few jobs now and then, and notes what a claim costs."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from statistics import median
+
+from faults.ledger import Pen
+from faults.stage import Stage
+from pgq_bench.server import Session, value
+
+QUEUE = "default"
+PROBED = 10
+EVERY = 0.1
+
+CLAIM = """
+explain (analyze, buffers, format json)
+select from pgq.claim(
+    p_worker => 0, p_executor => 0, p_token => %s, p_queues => %s, p_limits => %s,
+    p_lease => interval '1 min'
+)
+"""
+LEASED = "select l.job_id, l.token from pgq.lease l where l.token = %s"
+
+
+class Probe:
+    """Claims a few jobs now and then, and notes pages touched and milliseconds taken."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._pen = stage, Pen(stage.ledger.folder)
+        self.pages: list[int] = []
+        self.milliseconds: list[float] = []
+
+    def claim(self, session: Session) -> None:
+        token = uuid.uuid4()
+        plan = value(session, CLAIM, [token, [QUEUE], [PROBED]])[0]
+        leased = session.execute(LEASED, [token]).fetchall()
+        for job, _ in leased:
+            self._pen.start(job, token, 1)
+            self._pen.end(job, token, 1)
+        session.execute(
+            "select from pgq.complete_many(%s, %s)", [[r[0] for r in leased], [token] * len(leased)]
+        )
+        self.pages.append(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+        self.milliseconds.append(plan["Execution Time"])
+
+    def run(self, seconds: float) -> None:
+        """Probe for so long."""
+        ends_at = time.monotonic() + seconds
+        with self._stage.session() as session:
+            while time.monotonic() < ends_at:
+                self.claim(session)
+                time.sleep(EVERY)
+
+    def growth(self) -> float:
+        """Pages that a claim touches in the last third of the time, over those in the first."""
+        third = max(1, len(self.pages) // 3)
+        return median(self.pages[-third:]) / median(self.pages[:third])

@@ -1,0 +1,75 @@
+"""R13: long queries overlap, so that there is an old snapshot at every moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from faults.probe import Probe
+from faults.row import Row
+from faults.stage import Stage
+from pgq_bench.figures import percentile
+
+RATE = 800
+QUERIES = 3
+SHORT_QUERY, QUERY = 6.0, 120.0
+"""Seconds that each query takes, over and over, a third of that apart."""
+GROWTH = 3
+P99 = 10.0
+
+
+def _play(stage: Stage) -> None:
+    stage.crew.hire(stage.dsn)
+    stage.wait_for_workers()
+    length = QUERY if stage.outcome.is_full else SHORT_QUERY
+    probe = Probe(stage)
+    with stage.load(rate=RATE):
+        probe.run(stage.seconds / 3)
+        with _queries(stage, length) as asked:
+            stage.pass_time(length)
+            probe.run(2 * stage.seconds / 3)
+    left = stage.unfinished()
+    stage.finish()
+    stage.figure("queries", len(asked), least=QUERIES)
+    stage.figure("claims probed", len(probe.pages), least=20)
+    stage.figure("pages a claim touches, last over first", probe.growth(), most=GROWTH)
+    stage.figure(
+        "p99 of a claim", percentile(probe.milliseconds, 0.99), most=P99, unit=" ms", is_time=True
+    )
+    stage.figure("backlog when the load ended", left, most=RATE)
+
+
+@contextmanager
+def _queries(stage: Stage, length: float) -> Iterator[list[float]]:
+    """What an analyst asks of the same database; each entry is a query that was begun."""
+    over = threading.Event()
+    asked: list[float] = []
+
+    def ask(n: int) -> None:
+        over.wait(n * length / QUERIES)
+        with stage.session() as session:
+            while not over.is_set():
+                asked.append(length)
+                session.execute("select count(*), pg_sleep(%s) from pg_class", [length])
+
+    threads = [threading.Thread(target=ask, args=(n,), daemon=True) for n in range(QUERIES)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield asked
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+ROW = Row(
+    "R13",
+    "analytics",
+    fault=f"{QUERIES} long queries overlap, {RATE} jobs/s",
+    play=_play,
+    short=16,
+    full=900,
+    mutants={"floor_never_moves": "pages a claim touches, last over first"},
+)
