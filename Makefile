@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ready := .venv/.ready
 
-.PHONY: test check demo bench bench-peers bench-peers-quick clean
+.PHONY: test check demo bench faults faults-full bench-peers bench-peers-quick clean
 
 test: $(ready)
 	$(BIN)/pytest -n auto --maxprocesses=4 $(ARGS)
@@ -18,6 +18,14 @@ demo: $(ready)
 
 bench: $(ready)
 	$(BIN)/pgq bench $(ARGS)
+
+# What production does to a queue. Needs Linux and libfaketime.
+faults: $(ready)
+	cd bench && ../$(BIN)/python -m faults $(ARGS)
+
+# Hours, one row after the other: times decide as well.
+faults-full: $(ready)
+	cd bench && ../$(BIN)/python -m faults --full --beside 1 --record $(ARGS)
 
 # Beside other queues, which it installs below build/; needs npm as well. A quiet machine.
 bench-peers bench-peers-quick: $(ready)

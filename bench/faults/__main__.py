@@ -52,7 +52,17 @@ def main(
         known = ", ".join(ROWS[names[0]].mutants) if len(names) == 1 else "of one row"
         raise click.UsageError(f"no mutant {mutant!r}: there are {known}")
     if len(names) != 1:
-        sys.exit(_beside(names or tuple(ROWS), beside))
+        given = {"--seconds": seconds, "--seed": seed, "-o": form}
+        options = [
+            *(
+                word
+                for name, value in given.items()
+                if value is not None
+                for word in (name, str(value))
+            ),
+            *(name for name, on in (("--full", full), ("--record", record)) if on),
+        ]
+        sys.exit(_beside(names or tuple(ROWS), options, beside))
     try:
         outcome = _play(names[0], full, seconds, seed, mutant)
     except NotPlayable as error:
@@ -79,18 +89,13 @@ def _play(
     return outcome
 
 
-def _beside(names: tuple[str, ...], beside: int) -> int:
+def _beside(names: tuple[str, ...], options: list[str], beside: int) -> int:
     """Each in a process of its own; 1 if any fell short."""
-    more = [
-        argument
-        for argument in sys.argv[1:]
-        if argument not in names and not argument.startswith("--beside")
-    ]
 
     def play(name: str) -> int:
         begun = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "faults", name, *more],
+            [sys.executable, "-m", "faults", name, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

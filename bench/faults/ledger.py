@@ -89,7 +89,7 @@ class Pen:
     """A handler's side: one for each process."""
 
     def __init__(self, folder: Path) -> None:
-        self._origin = float(os.environ[CLOCK])
+        self._origin = float(os.environ.get(CLOCK, ORIGIN))
         path = folder / f"handled-{os.getpid()}"
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
