@@ -81,16 +81,7 @@ RULES: Mapping[str, Rule] = {
     "rings_when_the_queue_is_full": Rule(
         "_notify.sql", (("pg_notification_queue_usage() < 0.5", "true"),)
     ),
-    "everybody_is_woken": Rule(
-        "_ring.sql",
-        (
-            (
-                "where w.seq >= v_floor and w.queue = new.queue)",
-                "where w.seq >= v_floor)",
-            ),
-            ("            and w.queue = new.queue\n        limit 400", "        limit 400"),
-        ),
-    ),
+    "everybody_is_woken": Rule("_ring.sql", (("            and w.queue = new.queue\n", ""),)),
 }
 STATEMENTS: Mapping[str, LiteralString] = {
     # Whether a key is free is looked up, not enforced.

@@ -5,31 +5,34 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_floor  bigint := pgq._seen_before('waiter', interval '20 seconds');
-    v_rung   text;
+    v_floor   bigint;
+    v_waiter  record;
+    v_slots   bigint := 0;
+    v_rung    text := 'w';
 begin
-    if current_setting('pgq.wake', true) = 'off'
-        or not exists (select from pgq.waiter w where w.seq >= v_floor and w.queue = new.queue)
-    then
-        return null;
+    if new.label not like '%>ready' or current_setting('pgq.wake', true) = 'off' then
+        return new;
     end if;
+    v_floor := pgq._seen_before('waiter', interval '20 seconds');
     -- As many executors as the new jobs need, chosen at random.
-    select string_agg(format('%s.%s', c.worker, c.executor), ' ')
-    into v_rung
-    from (
-        select w.worker, w.executor, sum(w.slots) over (order by random()) - w.slots as served
+    for v_waiter in
+        select w.worker, w.executor, w.slots
         from pgq.waiter w
         where w.seq >= v_floor
             and w.queue = new.queue
+        order by random()
         limit 400
-    ) c
-    where c.served < new.n;
-    if v_rung is not null then
-        perform pgq._notify('w ' || v_rung);
+    loop
+        v_rung := v_rung || format(' %s.%s', v_waiter.worker, v_waiter.executor);
+        v_slots := v_slots + v_waiter.slots;
+        exit when v_slots >= new.n;
+    end loop;
+    if v_slots > 0 then
+        perform pgq._notify(v_rung);
     end if;
-    return null;
+    return new;
 end
 $$;
 comment on function pgq._ring is
-    'After it was counted that jobs became ready, as every path does: wakes idle executors of their queue. Without any it costs two index probes and no NOTIFY, which would take a lock of the whole cluster at commit.';
+    'When it is counted that jobs became ready, as every path does: wakes idle executors of their queue. Without any it costs two index probes and no NOTIFY, which would take a lock of the whole cluster at commit.';
 select pgq._allow('_ring');

@@ -30,9 +30,69 @@ declare
     v_now    timestamptz := clock_timestamp(); -- a long transaction's later rows may be due as well
     v_group  record;
     v_job    pgq.job;
+    v_jobs   integer := 0;
     v_limit  integer;
     v_later  boolean := false;
 begin
+    for v_job in select n.* from new_rows n limit 2 loop
+        v_jobs := v_jobs + 1;
+    end loop;
+    -- The usual case, in half of the time that the statements for many would take.
+    if v_jobs = 1 then
+        v_limit := coalesce(
+            (select q.payload_limit from pgq.queue q where q.queue = v_job.queue),
+            (select s.payload_limit from pgq.setting s)
+        );
+        -- Whether a closer look is needed: the conditions of pgq._check_job as far as they cost nothing.
+        if not coalesce(
+                octet_length(v_job.task) between 1 and 200
+                and octet_length(v_job.queue) between 1 and 200
+                and v_job.priority between 0 and 9
+                and pg_column_size(v_job.payload) <= v_limit / 256,
+                false
+            )
+            or not isfinite(v_job.run_at)
+            or v_job.max_attempts not between 1 and 32767
+            or v_job.timeout <= interval '0'
+            or v_job.backoff_base < interval '0'
+            or v_job.backoff_max < interval '0'
+            or octet_length(v_job.unique_key) not between 1 and 200
+            or cardinality(v_job.tags) > 0
+            or json_typeof(v_job.headers) <> 'object'
+        then
+            perform pgq._check_job(v_job);
+        end if;
+        if not exists (
+            select
+            from pgq.lane l
+            where l.queue = v_job.queue
+                and l.priority = v_job.priority
+                and not l.suspect
+        ) then
+            perform pgq._enter_lane(v_job.queue, v_job.priority);
+        end if;
+        v_later := coalesce(v_job.run_at > v_now, false);
+        insert into pgq.tally (queue, metric, label, n)
+        values (v_job.queue, 'transition', case when v_later then '>scheduled' else '>ready' end, 1);
+        if v_later then
+            insert into pgq.delayed (run_at, job_id, lane, has_key, why)
+            values (
+                v_job.run_at,
+                v_job.id,
+                pgq._lane(v_job.queue, v_job.priority),
+                v_job.unique_key is not null,
+                'scheduled'
+            );
+        else
+            insert into pgq.ready (lane, job_id, has_key)
+            values (
+                hashtextextended(v_job.queue, v_job.priority * 2),
+                v_job.id,
+                v_job.unique_key is not null
+            );
+        end if;
+        return null;
+    end if;
     for v_group in
         select
             n.queue,

@@ -13,9 +13,7 @@ begin
                     'referencing new table as new_rows for each statement execute function pgq._route()'),
                 ('ready', 'hold_gate', 'before insert on pgq.ready '
                     'for each statement execute function pgq._hold_gate()'),
-                ('tally', 'ring', 'after insert on pgq.tally for each row '
-                    'when (new.metric = ''transition'' and new.label like ''%>ready'') '
-                    'execute function pgq._ring()'),
+                ('tally', 'ring', 'before insert on pgq.tally for each row execute function pgq._ring()'),
                 ('ready', 'forbid_truncate', 'before truncate on pgq.ready '
                     'for each statement execute function pgq._forbid_truncate()'),
                 ('lease', 'hold_gate', 'before insert on pgq.lease '

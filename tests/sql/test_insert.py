@@ -190,6 +190,17 @@ def test_bad_value_is_refused_by_name(conn: Conn, name: str, columns: dict[str, 
 @pytest.mark.parametrize(
     ("name", "columns"), BAD, ids=[f"{name}-{i}" for i, (name, _) in enumerate(BAD)]
 )
+def test_statement_of_many_refuses_the_same_value(
+    conn: Conn, name: str, columns: dict[str, Any]
+) -> None:
+    with refused("PQ005") as said:
+        insert(conn, 2, **columns)
+    assert said.detail.startswith(f"{name} is ")
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"), BAD, ids=[f"{name}-{i}" for i, (name, _) in enumerate(BAD)]
+)
 def test_enqueue_refuses_the_same_value(conn: Conn, name: str, columns: dict[str, Any]) -> None:
     with refused("PQ005") as said:
         call(conn, "enqueue", **({"task": "echo"} | columns))
