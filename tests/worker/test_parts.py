@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import time
+from typing import Any, NoReturn
 from uuid import uuid4
 
+import anyio
 import psycopg
 import pytest
 
-from pgq.errors import ConfigError
+from pgq.errors import ConfigError, Unavailable
 from pgq_worker import arrays
 from pgq_worker.execution import MESSAGE_LENGTH, TRACEBACK_LENGTH, described
 from pgq_worker.jobs import ClaimedJob
 from pgq_worker.lines import CAPACITY, Lines
 from pgq_worker.plan import Plan, parse_queues
-from pgq_worker.slots import Slots, allocate
+from pgq_worker.registration import Registration, Standing
+from pgq_worker.slots import Held, Slots, allocate
 
 
 def test_reader_of_slots_sees_what_the_writer_holds() -> None:
@@ -103,3 +107,47 @@ def test_lines_beyond_what_can_wait_are_dropped_rather_than_kept() -> None:
         return len(lines.drain())
 
     assert asyncio.run(flood()) == CAPACITY
+
+
+class Away:
+    """A session whose database is away, and a holder of nothing."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def fetch(self, *_: object, **__: object) -> NoReturn:
+        self.calls += 1
+        raise Unavailable("away")
+
+    def held(self) -> list[Held]:
+        return []
+
+    def busy(self) -> int:
+        return 0
+
+    def state(self) -> str:
+        return "available"
+
+
+async def _heartbeats(seconds: float, *, suspended: bool) -> int:
+    away: Any = Away()
+    plan = Plan(app="handlers:app", dsn="", queues={"default": None})
+    standing = Standing(away, plan, away, check=lambda _: None)
+    standing.registration = Registration(
+        worker=1, lease=15.0, heartbeat=5.0, poll=1.0, solo_children=1
+    )
+    standing.suspended = suspended
+    standing._deadline = time.monotonic() + (0.0 if suspended else 1.0)
+    with anyio.move_on_after(seconds):
+        await standing.run()
+    return int(away.calls)
+
+
+@pytest.mark.anyio
+async def test_worker_that_has_dropped_its_jobs_sends_heartbeats_more_and_more_rarely() -> None:
+    assert 2 <= await _heartbeats(2.0, suspended=True) <= 5
+
+
+@pytest.mark.anyio
+async def test_worker_about_to_lose_its_leases_sends_heartbeats_often() -> None:
+    assert await _heartbeats(1.0, suspended=False) >= 4

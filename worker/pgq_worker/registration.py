@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import platform
 import random
@@ -22,6 +23,9 @@ from pgq_worker.sessions import Session
 from pgq_worker.slots import Held
 
 log = logs.get("heartbeat")
+
+SHORTEST, LONGEST = 0.125, 2.0
+"""Seconds between heartbeats that nobody answers; never more than between others."""
 
 State = Literal["available", "busy", "draining", "offline"]
 
@@ -81,6 +85,9 @@ class Standing:
         self._check = check
         self._sooner = asyncio.Event()
         self._deadline = 0.0
+        self._failures = 0
+        """Heartbeats that nobody answered since the jobs were dropped."""
+        self._failing = False
         self.registration: Registration | None = None
         self.suspended = False
         self.answered_at = 0.0
@@ -97,14 +104,15 @@ class Standing:
             wait = registration.heartbeat
             try:
                 await self._beat(registration)
+                self._recovered()
             except WorkerExpired:
                 log.warning("worker %d has expired; its jobs are dropped", registration.worker)
                 self._suspend()
                 self.registration = None
                 continue
             except Unavailable as error:
-                wait = min(wait, max(self._deadline - time.monotonic(), 0.5)) / 4
-                log.warning("no heartbeat: %s", error)
+                wait = self._until_retry(wait)
+                self._note(error)
             except (PgqError, psycopg.Error) as error:
                 wait /= 4
                 log.error("no heartbeat: %s", error)
@@ -114,6 +122,23 @@ class Standing:
             except TimeoutError:
                 pass
             self._sooner.clear()
+
+    def _until_retry(self, heartbeat: float) -> float:
+        """Soon while the leases can be kept; later and later when they are gone."""
+        if self.suspended:
+            self._failures += 1
+            return min(SHORTEST * 2.0 ** min(self._failures, 10), LONGEST, heartbeat)
+        return max(min(heartbeat, self._deadline - time.monotonic()) / 4, SHORTEST)
+
+    def _note(self, error: Unavailable) -> None:
+        log.log(logging.DEBUG if self._failing else logging.WARNING, "no heartbeat: %s", error)
+        self._failing = True
+
+    def _recovered(self) -> None:
+        if self._failing:
+            log.info("heartbeats are answered again")
+        self._failing = False
+        self._failures = 0
 
     async def guard(self) -> None:
         """Drop the jobs before the lease ends, for good."""
