@@ -54,6 +54,22 @@ def test_texts_pass_through_an_array_unchanged(
     assert row == ([value, None, value],)
 
 
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_values_sent_in_binary_arrive_unchanged(
+    conn: psycopg.Connection[object], count: int
+) -> None:
+    ids = [(n << 32) - 1 for n in range(count)]
+    seconds = [1e-7 * n for n in range(count)]
+    tokens = [uuid4() for _ in range(count)]
+
+    row = conn.execute(
+        "select %s, %s, %s",
+        [arrays.bigints(ids), arrays.doubles(seconds), arrays.uuids([t.bytes for t in tokens])],
+    ).fetchone()
+
+    assert row == (ids, seconds, tokens)
+
+
 def test_what_no_text_of_postgres_can_hold_is_replaced(conn: psycopg.Connection[object]) -> None:
     row = conn.execute("select %s::text[]", [arrays.texts(["a\x00b", "c\ud800d"])]).fetchone()
 
@@ -101,7 +117,7 @@ def test_queue_that_makes_no_sense_is_refused(text: str) -> None:
 def test_lines_beyond_what_can_wait_are_dropped_rather_than_kept() -> None:
     async def flood() -> int:
         lines = Lines(None)
-        job = ClaimedJob((1, "q", "t", "{}", 1, 1, 1.0, False, None), str(uuid4()))
+        job = ClaimedJob((1, "q", "t", "{}", 1, 1, 1.0, False, None), uuid4().bytes)
         for n in range(CAPACITY + 10):
             lines.add(job, f"line {n}", "info")
         return len(lines.drain())

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from typing import Any, NoReturn
+from uuid import UUID
 
 import anyio
 
@@ -120,9 +121,9 @@ class Child:
                 self._dispatcher.give_back()
                 self._dispatcher.stop_running("release")
             case {"kind": "cancel", "job": int(job), "token": str(token)}:
-                self._dispatcher.stop(job, token, "cancel")
+                self._dispatcher.stop(job, UUID(token), "cancel")
             case {"kind": "lost", "job": int(job), "token": str(token)}:
-                self._dispatcher.stop(job, token, "lost")
+                self._dispatcher.stop(job, UUID(token), "lost")
             case {"kind": "stop", "grace": float(grace)}:
                 self._group.create_task(self._stop(grace))
             case _:

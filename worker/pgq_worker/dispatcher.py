@@ -106,10 +106,10 @@ class Dispatcher:
 
     def accept(self, rows: Sequence[Row], token: UUID) -> None:
         """Take what a claim returned."""
-        text, raw, now = str(token), token.bytes, time.monotonic()
+        raw, now = token.bytes, time.monotonic()
         take, waiting = self._slots.take, self._waiting
         for row in rows:
-            waiting[row[1]].append(ClaimedJob(row, text, take(row[0], raw, row[6]), now))
+            waiting[row[1]].append(ClaimedJob(row, raw, take(row[0], raw, row[6]), now))
         self._waiting_count += len(rows)
         self.is_idle.clear()
         self._fill()
@@ -178,14 +178,14 @@ class Dispatcher:
                 self.is_idle.set()
                 self._reports.hurry()
 
-    def stop(self, job_id: int, token: str, reason: Stop) -> None:
+    def stop(self, job_id: int, token: UUID, reason: Stop) -> None:
         """Stop one job, whether it waits or runs."""
         for job in self.running.values():
-            if job.id == job_id and job.token == token:
+            if job.id == job_id and job.token == token.bytes:
                 job.stop(reason)
         for jobs in self._waiting.values():
             for job in jobs:
-                if job.id == job_id and job.token == token:
+                if job.id == job_id and job.token == token.bytes:
                     job.stop(reason)
 
     def stop_running(self, reason: Stop) -> None:

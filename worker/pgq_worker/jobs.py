@@ -53,7 +53,7 @@ class ClaimedJob:
     def __init__(
         self,
         row: Row,
-        token: str,
+        token: bytes,
         slot: int = 0,
         claimed_at: float = 0.0,
     ) -> None:
@@ -113,7 +113,7 @@ class JobContext:
 
     @property
     def token(self) -> UUID:
-        return UUID(self._job.token)
+        return UUID(bytes=self._job.token)
 
     @property
     def task(self) -> str:

@@ -35,7 +35,7 @@ LOG_MANY = (
     "p_ages => %s::float8[])"
 )
 
-_Line = tuple[int, str, str, str, float | None, float]
+_Line = tuple[int, bytes, str, str, float | None, float]
 
 
 class Lines:
@@ -127,17 +127,17 @@ class Lines:
         return lines
 
 
-def arguments(batch: list[_Line]) -> tuple[str, ...]:
+def arguments(batch: list[_Line]) -> tuple[str | arrays.Binary, ...]:
     """What `LOG_MANY` takes."""
     now = time.monotonic()
     ids, tokens, messages, levels, progresses, times = zip(*batch, strict=True)
     return (
-        arrays.numbers(ids),
-        arrays.plain(tokens),
+        arrays.bigints(ids),
+        arrays.uuids(tokens),
         arrays.texts(messages),
         arrays.plain(levels),
         arrays.numbers(progresses),
-        arrays.numbers([round(max(now - at, 0.0), 3) for at in times]),
+        arrays.doubles([max(now - at, 0.0) for at in times]),
     )
 
 

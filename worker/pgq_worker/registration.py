@@ -190,8 +190,8 @@ class Standing:
         held = {job.id: job for job in self._holder.held()}
         values: Sequence[object] = (
             registration.worker,
-            arrays.numbers(held),
-            arrays.plain([str(job.token) for job in held.values()]),
+            arrays.bigints(held),
+            arrays.uuids([job.token.bytes for job in held.values()]),
             self._holder.busy(),
             self._holder.state(),
         )

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import cast
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -59,23 +60,23 @@ CANCEL = "select pgq.cancel(p_id => %s, p_token => %s::uuid, p_reason => %s)"
 Report = tuple[ClaimedJob, Outcome]
 
 
-def complete_arguments(batch: Sequence[Report]) -> tuple[str | None, ...]:
+def complete_arguments(batch: Sequence[Report]) -> tuple[str | arrays.Binary | None, ...]:
     """What `COMPLETE_MANY` takes, for reports of success."""
     results = [cast(Succeeded, outcome).result for _, outcome in batch]
     return (
-        arrays.numbers([job.id for job, _ in batch]),
-        arrays.plain([job.token for job, _ in batch]),
+        arrays.bigints([job.id for job, _ in batch]),
+        arrays.uuids([job.token for job, _ in batch]),
         arrays.texts(results) if any(results) else None,
-        arrays.numbers([round(job.ran, 6) for job, _ in batch]),
+        arrays.doubles([job.ran for job, _ in batch]),
     )
 
 
-def fail_arguments(batch: Sequence[Report]) -> tuple[str, ...]:
+def fail_arguments(batch: Sequence[Report]) -> tuple[str | arrays.Binary, ...]:
     """What `FAIL_MANY` takes, for reports of failure."""
     failures = [cast(Failed, outcome) for _, outcome in batch]
     return (
-        arrays.numbers([job.id for job, _ in batch]),
-        arrays.plain([job.token for job, _ in batch]),
+        arrays.bigints([job.id for job, _ in batch]),
+        arrays.uuids([job.token for job, _ in batch]),
         arrays.texts([f.error_class for f in failures]),
         arrays.texts([f.message for f in failures]),
         arrays.texts([f.traceback for f in failures]),
@@ -84,7 +85,7 @@ def fail_arguments(batch: Sequence[Report]) -> tuple[str, ...]:
             [None if f.retry_in is None else max(f.retry_in.total_seconds(), 0.0) for f in failures]
         ),
         arrays.plain([f.reason for f in failures]),
-        arrays.numbers([round(job.ran, 6) for job, _ in batch]),
+        arrays.doubles([job.ran for job, _ in batch]),
     )
 
 
@@ -236,10 +237,10 @@ class Reports:
             match outcome:
                 case Snoozed(delay):
                     seconds = max(delay.total_seconds(), 0.0)
-                    await self._others.insist(SNOOZE, (job.id, job.token, seconds))
+                    await self._others.insist(SNOOZE, (job.id, UUID(bytes=job.token), seconds))
                 case Cancelled(reason):
                     text = None if reason is None else arrays.clean(reason)
-                    await self._others.insist(CANCEL, (job.id, job.token, text))
+                    await self._others.insist(CANCEL, (job.id, UUID(bytes=job.token), text))
                 case Lost():
                     self._note_lost(job)
         except (errors.LeaseLost, errors.NoSuchJob, errors.IllegalTransition):
@@ -291,8 +292,8 @@ class Reports:
         log.warning("its lease was lost; what it came to is dropped", extra=logs.about(job))
 
 
-def _pairs(batch: Sequence[Report]) -> tuple[str, str]:
+def _pairs(batch: Sequence[Report]) -> tuple[arrays.Binary, arrays.Binary]:
     return (
-        arrays.numbers([job.id for job, _ in batch]),
-        arrays.plain([job.token for job, _ in batch]),
+        arrays.bigints([job.id for job, _ in batch]),
+        arrays.uuids([job.token for job, _ in batch]),
     )

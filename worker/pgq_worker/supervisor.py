@@ -269,8 +269,8 @@ class Supervisor:
                 await self._affairs.insist(
                     RELEASE,
                     (
-                        arrays.numbers([job.id for job in held]),
-                        arrays.plain([str(job.token) for job in held]),
+                        arrays.bigints([job.id for job in held]),
+                        arrays.uuids([job.token.bytes for job in held]),
                         arrays.flags([job.begun for job in held]),
                     ),
                 )
@@ -283,7 +283,7 @@ class Supervisor:
                     begun = [job.id for job in held if job.begun]
                     rows = await self._affairs.insist(
                         RELEASE_EXECUTOR,
-                        (registration.worker, child.executor, arrays.numbers(begun)),
+                        (registration.worker, child.executor, arrays.bigints(begun)),
                     )
                     self._note(rows)
         except (PgqError, psycopg.Error) as error:
@@ -363,6 +363,6 @@ class Supervisor:
 
 
 def _report(job: Held) -> tuple[ClaimedJob, Any]:
-    claimed = ClaimedJob((job.id, "", "", "", 0, 0, job.timeout, False, None), str(job.token))
+    claimed = ClaimedJob((job.id, "", "", "", 0, 0, job.timeout, False, None), job.token.bytes)
     claimed.ran = time.monotonic() - job.begun_at
     return claimed, timed_out(job.timeout)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import anyio
 
@@ -113,7 +113,7 @@ class _Runner:
         self._execution = Execution(app, slots=self._slots, lines=self._lines)
 
     async def run(self, row: Row, token: str) -> Ran:
-        job = ClaimedJob(row, token, slot=self._slots.take(row[0], bytes(16), row[6]))
+        job = ClaimedJob(row, UUID(token).bytes, slot=self._slots.take(row[0], bytes(16), row[6]))
         loop = asyncio.get_running_loop()
         timer = loop.call_later(min(job.timeout, _LONGEST), job.stop, "timeout")
         try:

@@ -70,9 +70,9 @@ class Watch:
                 lost = await self._session.insist(
                     START,
                     (
-                        arrays.numbers([job.id for job in jobs]),
-                        arrays.plain([job.token for job in jobs]),
-                        arrays.numbers([round(now - job.begun_at, 3) for job in jobs]),
+                        arrays.bigints([job.id for job in jobs]),
+                        arrays.uuids([job.token for job in jobs]),
+                        arrays.doubles([now - job.begun_at for job in jobs]),
                     ),
                 )
             except (PgqError, psycopg.Error) as error:
