@@ -13,13 +13,17 @@ import anyio
 import psycopg
 import pytest
 
+from pgq import App
 from pgq.errors import ConfigError, Unavailable
 from pgq_worker import arrays
-from pgq_worker.execution import MESSAGE_LENGTH, TRACEBACK_LENGTH, described
-from pgq_worker.jobs import ClaimedJob
+from pgq_worker.dispatcher import BYTES, Dispatcher
+from pgq_worker.execution import MESSAGE_LENGTH, TRACEBACK_LENGTH, Execution, described
+from pgq_worker.jobs import ClaimedJob, Row
 from pgq_worker.lines import CAPACITY, Lines
 from pgq_worker.plan import Plan, parse_queues
 from pgq_worker.registration import Registration, Standing
+from pgq_worker.reports import Reports
+from pgq_worker.sessions import Session
 from pgq_worker.slots import Held, Slots, allocate
 
 
@@ -167,3 +171,40 @@ async def test_worker_that_has_dropped_its_jobs_sends_heartbeats_more_and_more_r
 @pytest.mark.anyio
 async def test_worker_about_to_lose_its_leases_sends_heartbeats_often() -> None:
     assert await _heartbeats(1.0, suspended=False) >= 4
+
+
+def test_large_payloads_are_claimed_ahead_up_to_a_number_of_bytes() -> None:
+    app = App()
+
+    @app.task
+    async def take(text: str) -> None:
+        if text:
+            await asyncio.Event().wait()
+
+    async def play() -> None:
+        slots, session = Slots(size=1_000_000), Session("", name="", prepare=False)
+        lines, reports = Lines(None), Reports(session, session, slots)
+        async with asyncio.TaskGroup() as group:
+            dispatcher = Dispatcher(
+                Execution(app, slots=slots, lines=lines),
+                reports,
+                lines,
+                slots,
+                limits={"default": 1},
+                concurrency=1,
+                alone=False,
+                group=group,
+            )
+
+            def accept(text: bytes, count: int) -> None:
+                payload = b'{"text": "%b"}' % text
+                row: Row = (1, "default", take.name, payload, 1, 1, 600.0, False, None)
+                dispatcher.accept([row] * count, uuid4())
+
+            while dispatcher.room() < 100:
+                accept(b"", 1)
+                await dispatcher.is_idle.wait()
+            accept(b"x" * (BYTES // 10), 5)
+            assert 1 <= dispatcher.room() <= 10 + 1 - 5
+
+    asyncio.run(play())

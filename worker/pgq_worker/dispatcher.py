@@ -19,6 +19,8 @@ from pgq_worker.threads import Threads
 
 PREFETCH = 1000
 """Most jobs that are claimed ahead."""
+BYTES = 8_000_000
+"""Most bytes of payloads that are claimed ahead, by the size of the last ones."""
 AHEAD = 0.1
 """Seconds of work that are claimed ahead, at the rate of late."""
 PATIENCE = 2.0
@@ -63,6 +65,7 @@ class Dispatcher:
         self.is_idle.set()
         self._threads = Threads(self._call, self._called, self._fail, most=concurrency)
         self._prefetch = 0
+        self._most = PREFETCH
         self._ended = 0
         self._window_at = time.monotonic()
         reports.on_stored = self._look_for_room
@@ -100,7 +103,7 @@ class Dispatcher:
         if passed >= _WINDOW:
             rate = self._ended / passed
             self._ended, self._window_at = 0, now
-            self._prefetch = min(int(rate * AHEAD), PREFETCH) if not self._alone else 0
+            self._prefetch = min(int(rate * AHEAD), self._most) if not self._alone else 0
 
     # Jobs
 
@@ -111,6 +114,9 @@ class Dispatcher:
         for row in rows:
             waiting[row[1]].append(ClaimedJob(row, raw, take(row[0], raw, row[6]), now))
         self._waiting_count += len(rows)
+        size = sum([len(row[3] or "") for row in rows])
+        self._most = min(BYTES * len(rows) // (size or 1), PREFETCH)
+        self._prefetch = min(self._prefetch, self._most)
         self.is_idle.clear()
         self._fill()
 

@@ -103,6 +103,7 @@ class Execution:
                 return DECLINED
             task, function, _, takes_context = route
             args, kwargs = task.bind_json(job.payload)
+            job.payload = None
             if takes_context:
                 args = (JobContext(job, self._lines), *args)
         except Exception as error:
