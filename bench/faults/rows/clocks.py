@@ -28,7 +28,7 @@ RATE = 100
 TAKES = 0.2
 RECOVERY = 6.0
 """Seconds beyond the lease in which jobs of a worker that died are claimable again."""
-NEVER = 5
+NEVER = 3
 """Times this that count as never."""
 
 CHARGED = """

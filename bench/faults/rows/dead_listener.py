@@ -43,5 +43,5 @@ ROW = Row(
     play=_play,
     short=14,
     full=60,
-    mutants={"no_polling": "jobs picked up"},
+    mutants={"no_polling": "picked up after more than 20 polls"},
 )

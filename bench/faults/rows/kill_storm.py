@@ -14,7 +14,7 @@ from faults.stage import Stage
 WORKERS = 8
 EVERY = 2.0
 RATE = 2_000
-TAKES = 0.02
+TAKES = 0.05
 """Seconds that a job takes, so that blows meet running ones."""
 SLACK = 1.0
 """Seconds beyond the lease until an interrupted job is claimable again."""
@@ -23,6 +23,7 @@ SLACK = 1.0
 def _play(stage: Stage) -> None:
     for _ in range(WORKERS):
         stage.crew.hire(stage.dsn, "--concurrency", "20")
+    stage.wait_for_workers(WORKERS)
     blows, killed = Blows(), list[int]()
 
     def kill(chance: random.Random) -> str:
@@ -76,7 +77,7 @@ ROW = Row(
     play=_play,
     short=20,
     full=300,
-    brief=6,
+    brief=8,
     mutants={
         "no_suspects": "charged at the first blow",
         "no_renewal": "workers expired without a blow",

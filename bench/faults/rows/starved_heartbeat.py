@@ -18,7 +18,7 @@ def _play(stage: Stage) -> None:
     starving = [job for task in TASKS for job in stage.enqueue(1, task, seconds=takes)]
     with stage.load(rate=RATE):
         stage.pass_time(takes)
-    stage.finish(2 * takes + 60)
+    stage.finish(2 * takes + 20)
 
     runs = stage.ledger.runs()
     took = [run.ended - run.began for job in starving for run in runs[job] if run.ended]
