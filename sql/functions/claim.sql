@@ -29,7 +29,7 @@ set search_path = ''
 -- The right plans go down an index from a floor. Said here, they hold on tables never analysed too.
 set enable_seqscan = off
 set enable_bitmapscan = off
-set enable_hashjoin = off
+set enable_nestloop = off -- but for the lateral look-ups, which have no other way
 set enable_mergejoin = off
 set jit = off
 set plan_cache_mode = force_generic_plan
@@ -71,10 +71,12 @@ begin
     select
         array_agg(l.job_id order by l.seq),
         array_agg(l.attempt order by l.seq),
+        min(l.job_id),
+        max(l.job_id),
         bool_or(l.suspect),
         min(l.claimed_at),
         min(l.expires_at)
-    into v_ids, v_attempts, v_suspect, v_claimed, v_until
+    into v_ids, v_attempts, v_low, v_high, v_suspect, v_claimed, v_until
     from pgq.lease f
     cross join lateral (
         select l.*
@@ -177,8 +179,10 @@ begin
             select
                 array_agg(l.job_id order by l.seq),
                 array_agg(l.attempt order by l.seq),
+                min(l.job_id),
+                max(l.job_id),
                 (select l.lanes from lanes l)
-            into v_ids, v_attempts, v_lanes
+            into v_ids, v_attempts, v_low, v_high, v_lanes
             from leased l;
             exit when v_ids is not null;
         end loop;
@@ -192,7 +196,7 @@ begin
         return;
     end if;
     -- The bounds are what prunes partitions when the statement starts; the ids alone would open all.
-    select min(i.id), max(i.id) into v_low, v_high from unnest(v_ids) i (id);
+    -- The array makes it one walk down the index of each that is left.
     return query
     select
         j.id,
@@ -202,24 +206,18 @@ begin
         j.payload,
         j.priority,
         i.attempt,
-        coalesce(j.max_attempts, q.max_attempts, s.max_attempts),
-        coalesce(j.timeout, q.timeout, s.timeout),
+        coalesce(j.max_attempts, q.max_attempts, (select s.max_attempts from pgq.setting s)),
+        coalesce(j.timeout, q.timeout, (select s.timeout from pgq.setting s)),
         v_suspect,
         j.headers,
         j.created_at,
         v_claimed,
         v_until
     from unnest(v_ids, v_attempts) with ordinality i (id, attempt, n)
-    -- OFFSET 0: one look-up for each id, whatever the planner believes of the tables' sizes.
-    cross join lateral (
-        select j.*
-        from pgq.job j
-        where j.id = i.id
-            and j.id between v_low and v_high
-        offset 0
-    ) j
+    join pgq.job j on j.id = i.id
     left join pgq.queue q on q.queue = j.queue
-    cross join pgq.setting s
+    where j.id = any (v_ids)
+        and j.id between v_low and v_high
     order by i.n;
 end
 $$;
