@@ -41,7 +41,7 @@ def check(stage: Stage, session: Session) -> None:
     acknowledged = stage.ledger.acknowledged()
     runs = stage.ledger.runs()
     ended = {job: (outcome, token) for job, outcome, token in session.execute(ENDED)}
-    lost = [job for job in acknowledged if job not in ended]
+    lost = [job for job in acknowledged if job not in ended and job not in stage.forgiven]
     innocent = [
         job
         for job, (outcome, _) in ended.items()

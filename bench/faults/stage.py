@@ -60,6 +60,8 @@ class Stage:
         self._patience = PATIENCE if outcome.is_full else SHORT_PATIENCE
         self.condemned: set[int] = set()
         """Jobs that may end as dead letters."""
+        self.forgiven: set[int] = set()
+        """Jobs that may be lost: they were beyond the database's own durability."""
 
     # What happens
 
@@ -117,9 +119,16 @@ class Stage:
         """Wait until each acknowledged job has ended; what has not by then is counted as lost."""
         self.wait_until(lambda: not self.unfinished(), patience)
 
+    def lost(self) -> set[int]:
+        """Acknowledged jobs of which the database knows nothing."""
+        jobs = self.ledger.acknowledged()
+        with self.session() as session:
+            found = session.execute("select id from pgq.job where id = any (%s)", [list(jobs)])
+            return set(jobs) - {row[0] for row in found}
+
     def unfinished(self) -> int:
-        """How many acknowledged jobs have not ended."""
-        jobs = list(self.ledger.acknowledged())
+        """How many acknowledged jobs have not ended, of those that may not be lost."""
+        jobs = [job for job in self.ledger.acknowledged() if job not in self.forgiven]
         with self.session() as session:
             return checker.unfinished(session, jobs)
 
