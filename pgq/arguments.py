@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, PydanticSerializationError, to_json
+from typing_extensions import TypedDict
 
 from pgq.context import Context
 from pgq.errors import TaskError
@@ -47,6 +49,7 @@ class Arguments:
         ]
         self._named = all(p.kind in (*_PLAIN, p.VAR_KEYWORD) for p in self._parameters)
         self._adapter: TypeAdapter[Bound] | None = None
+        self._writer: TypeAdapter[Any]
         self._serializers: dict[str, TypeAdapter[Any]] = {}
 
     def load(self, payload: str | bytes | None) -> Bound:
@@ -71,27 +74,20 @@ class Arguments:
         An object, unless the function has parameters without a name. Defaults are left to the
         function. Raises `TaskError` that names the argument.
         """
-        if not args and not kwargs and not self._parameters:
-            return "{}"
-        try:
-            bound = (self._adapter or self._prepare()).validate_python(ArgsKwargs(args, kwargs))
-        except ValidationError as error:
-            raise self._explained(error) from None
+        return self.dump_many([(args, kwargs)])[1:-1]
+
+    def dump_many(self, calls: Iterable[Bound]) -> str:
+        """`dump` of many calls, as a JSON array."""
         if not self._named:
-            if kwargs:
-                raise TaskError(
-                    f"task {self.task!r}: its function has parameters without a name, so all its "
-                    f"arguments must be positional; {', '.join(kwargs)} came by name"
-                )
-            last = len(self._names) - 1
-            items = [self._json(self._names[min(n, last)], bound[0][n]) for n in range(len(args))]
-            return f"[{','.join(items)}]"
-        values = {**dict(zip(self._names, bound[0], strict=False)), **bound[1]}
-        pairs = [
-            f"{to_json(name).decode()}:{self._json(name, values[name])}"
-            for name in (*self._names[: len(args)], *kwargs)
-        ]
-        return f"{{{','.join(pairs)}}}"
+            return f"[{','.join(self._array(args, kwargs) for args, kwargs in calls)}]"
+        given = [self._object(args, kwargs) for args, kwargs in calls]
+        try:
+            return self._writer.dump_json(given).decode()
+        except (PydanticSerializationError, ValueError):
+            for name, value in (pair for values in given for pair in values.items()):
+                with self._naming(name):
+                    self._writer.dump_json([{name: value}])
+            raise
 
     def call(self, item: Any) -> Bound:
         """One element of `enqueue_many` as arguments, by the rule of payloads."""
@@ -122,19 +118,50 @@ class Arguments:
             [p.replace(annotation=hints[p.name]) for p in self._parameters]
         )
         try:
-            self._serializers = {n: _serializer(h) for n, h in capture.__annotations__.items()}
             self._adapter = TypeAdapter(cast(Any, capture))
+            if self._named:
+                self._writer = _objects(capture.__annotations__)
+            else:
+                self._serializers = {n: _serializer(h) for n, h in capture.__annotations__.items()}
         except Exception as error:
             raise TaskError(
                 f"task {self.task!r}: its annotations cannot be checked: {error}"
             ) from error
         return self._adapter
 
-    def _json(self, name: str, value: Any) -> str:
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         try:
+            return (self._adapter or self._prepare()).validate_python(ArgsKwargs(args, kwargs))
+        except ValidationError as error:
+            raise self._explained(error) from None
+
+    def _object(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What was given, by name, without the defaults of what was not."""
+        first, named = self._bound(args, kwargs)
+        values = {**dict(zip(self._names, first, strict=False)), **named}
+        return {name: values[name] for name in (*self._names[: len(args)], *kwargs)}
+
+    def _array(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        values = self._bound(args, kwargs)[0]
+        if kwargs:
+            raise TaskError(
+                f"task {self.task!r}: its function has parameters without a name, so all its "
+                f"arguments must be positional; {', '.join(kwargs)} came by name"
+            )
+        last = len(self._names) - 1
+        items = [self._json(self._names[min(n, last)], values[n]) for n in range(len(args))]
+        return f"[{','.join(items)}]"
+
+    def _json(self, name: str, value: Any) -> str:
+        with self._naming(name):
             if serializer := self._serializers.get(name):
                 return serializer.dump_json(value).decode()
             return to_json(value, inf_nan_mode="strings").decode()
+
+    @contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except (PydanticSerializationError, ValueError) as error:
             raise TaskError(
                 f"task {self.task!r}: argument {name!r} cannot be written as JSON: {error}"
@@ -182,6 +209,13 @@ class _Resolver:
                 f"task {self._task!r}: the annotation {hint!r} of {parameter.name!r} cannot be "
                 f"resolved ({error}); import it where it can be seen at run time"
             ) from None
+
+
+def _objects(hints: Mapping[str, Any]) -> TypeAdapter[Any]:
+    """Writes objects that have some of these, or others; NaN as `_serializer` does."""
+    one: Any = cast(Any, TypedDict)("Payload", dict(hints), total=False)
+    one.__pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="allow")
+    return TypeAdapter(list[one], config=ConfigDict(ser_json_inf_nan="strings"))
 
 
 def _serializer(hint: Any) -> TypeAdapter[Any]:

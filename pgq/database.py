@@ -73,7 +73,7 @@ def parameters(
 ) -> dict[str, Any]:
     """Arguments for `psycopg.connect` or a pool's `kwargs`; what `dsn` names itself wins.
 
-    Timeouts are seconds. Statements are not prepared, which transaction-mode poolers cannot take.
+    Timeouts are seconds. Statements are not prepared, which not every pooler can take.
     Without `limits` the session has the timeouts of its role: such a pooler does not pass them on.
     """
     values = {"application_name": application_name, **_NETWORK, **parse(dsn)}

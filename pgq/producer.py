@@ -44,10 +44,10 @@ def one(task: str, payload: str, columns: Mapping[str, Any], unique_key: str | N
     return Statement(_insert(tuple(values)), tuple(values.values()))
 
 
-def many(task: str, payloads: Iterable[str], columns: Mapping[str, Any]) -> Statement:
-    """Makes a job of each payload; its rows are (id, created), in the order of the payloads."""
+def many(task: str, payloads: str, columns: Mapping[str, Any]) -> Statement:
+    """Makes a job of each element of a JSON array; its rows are (id, created), in that order."""
     values = {"task": task, **_encoded(columns)}
-    return Statement(_insert_many(tuple(values)), (*values.values(), f"[{','.join(payloads)}]"))
+    return Statement(_insert_many(tuple(values)), (*values.values(), payloads))
 
 
 def many_unique(

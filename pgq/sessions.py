@@ -23,16 +23,21 @@ SIZE = 10
 S = TypeVar("S", psycopg.Connection[TupleRow], psycopg.AsyncConnection[TupleRow])
 L = TypeVar("L")
 
-_CHANGED = ("42883", "XX000")
-"""Function does not exist, cache lookup failed: what a migration beside us looks like."""
+PREPARE_AFTER = 1
+"""Uses of a statement in a session after which it is prepared."""
+
+_CHANGED = ("42883", "XX000", "0A000")
+"""Function does not exist, cache lookup failed, a prepared statement would return something else:
+what a migration beside us looks like."""
+_PID = Statement("select pg_backend_pid()")
 
 
 class Sessions:
     """Sessions in autocommit with one database.
 
     They belong to the process, and the asynchronous ones to the event loop, that opened them; after
-    a
-    fork or in another loop there are new ones.
+    a fork or in another loop there are new ones. Statements are prepared, unless there is a pooler
+    between us and the server.
     """
 
     def __init__(self, dsn: Callable[[], str]) -> None:
@@ -50,6 +55,7 @@ class Sessions:
         except (psycopg.Error, errors.PgqError) as error:
             if not _is_changed(error):
                 raise
+        await self.close()
         return await self._fetch(statement)
 
     def fetch_sync(self, statement: Statement) -> Rows:
@@ -59,6 +65,7 @@ class Sessions:
         except (psycopg.Error, errors.PgqError) as error:
             if not _is_changed(error):
                 raise
+        self.close_sync()
         return self._fetch_sync(statement)
 
     async def close(self) -> None:
@@ -77,9 +84,7 @@ class Sessions:
     async def _fetch(self, statement: Statement) -> Rows:
         sessions = self._idle()
         async with sessions.limit:
-            session = sessions.take_alive() or await database.connect_async(
-                self._dsn(), application_name="pgq client"
-            )
+            session = sessions.take_alive() or await self._open()
             try:
                 with database.translated(self._dsn()):
                     return await connections.fetch(session, statement)
@@ -91,15 +96,33 @@ class Sessions:
     def _fetch_sync(self, statement: Statement) -> Rows:
         sessions = self._idle_sync()
         with sessions.limit:
-            session = sessions.take_alive() or database.connect(
-                self._dsn(), application_name="pgq client"
-            )
+            session = sessions.take_alive() or self._open_sync()
             try:
                 with database.translated(self._dsn()):
                     return connections.fetch_sync(session, statement)
             finally:
                 if not sessions.give(session):
                     session.close()
+
+    async def _open(self) -> psycopg.AsyncConnection[TupleRow]:
+        session = await database.connect_async(self._dsn(), application_name="pgq client")
+        try:
+            with database.translated(self._dsn()):
+                _prepare(session, await connections.fetch(session, _PID))
+        except BaseException:
+            session.pgconn.finish()
+            raise
+        return session
+
+    def _open_sync(self) -> psycopg.Connection[TupleRow]:
+        session = database.connect(self._dsn(), application_name="pgq client")
+        try:
+            with database.translated(self._dsn()):
+                _prepare(session, connections.fetch_sync(session, _PID))
+        except BaseException:
+            session.pgconn.finish()
+            raise
+        return session
 
     def _idle(self) -> _Idle[psycopg.AsyncConnection[TupleRow], anyio.Semaphore]:
         owner = (os.getpid(), asyncio.get_running_loop())
@@ -148,6 +171,15 @@ class _Idle(Generic[S, L]):
             return False
         self._stack.append(session)
         return True
+
+
+def _prepare(session: S, pids: Rows) -> None:
+    """Let a session prepare its statements, if it is the server that it is connected with.
+
+    A pooler makes up a process id of its own, since the server's changes with each transaction.
+    """
+    if pids[0][0] == session.info.backend_pid:
+        session.prepare_threshold = PREPARE_AFTER
 
 
 def _is_changed(error: BaseException) -> bool:

@@ -151,11 +151,11 @@ class Task(Generic[C, P, R]):
     def _many(self, calls: Iterable[Any]) -> Statement | None:
         name = self._concrete()
         bound = [self._arguments.call(call) for call in calls]
-        payloads = [self._arguments.dump(args, kwargs) for args, kwargs in bound]
-        if not payloads:
+        if not bound:
             return None
         if self._options.unique_key is None:
-            return producer.many(name, payloads, self._columns)
+            return producer.many(name, self._arguments.dump_many(bound), self._columns)
+        payloads = [self._arguments.dump(args, kwargs) for args, kwargs in bound]
         keys = [self._key(args, kwargs) or "" for args, kwargs in bound]
         return producer.many_unique(name, payloads, self._columns, keys)
 

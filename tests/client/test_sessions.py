@@ -52,6 +52,52 @@ def test_a_sync_session_that_the_server_ended_is_replaced_unnoticed(dsn: str, ro
 
 
 @pytest.mark.anyio
+async def test_statements_of_a_session_are_prepared(app: App) -> None:
+    for _ in range(3):
+        await app.enqueue("mail")
+    (count,) = await app.fetch(Statement("select count(*) from pg_prepared_statements"))
+    assert count[0] == 1
+
+
+def test_statements_of_a_sync_session_are_prepared(dsn: str) -> None:
+    app = App(dsn)
+    for _ in range(3):
+        app.enqueue_sync("mail")
+    assert app.fetch_sync(Statement("select count(*) from pg_prepared_statements"))[0][0] == 1
+    app.close_sync()
+
+
+@pytest.mark.anyio
+async def test_nothing_is_prepared_behind_a_pooler(pooler: str) -> None:
+    async with App(pooler) as app:
+        for _ in range(3):
+            await app.enqueue("mail")
+        (count,) = await app.fetch(Statement("select count(*) from pg_prepared_statements"))
+    assert count[0] == 0
+
+
+@pytest.fixture
+def pooler(dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database whose server seems to have another process for us than it has, as a pooler's."""
+    pid = psycopg.ConnectionInfo.backend_pid.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda info: pid(info) + 1))
+    return dsn
+
+
+def test_a_statement_whose_rows_a_migration_changed_is_prepared_anew(
+    dsn: str, conn: psycopg.Connection[Any]
+) -> None:
+    app = App(dsn)
+    conn.execute("create table changing (a integer)")
+    conn.execute("insert into changing values (1)")
+    for _ in range(3):
+        assert app.fetch_sync(Statement("select * from changing")) == [(1,)]
+    conn.execute("alter table changing add b integer")
+    assert app.fetch_sync(Statement("select * from changing")) == [(1, None)]
+    app.close_sync()
+
+
+@pytest.mark.anyio
 async def test_a_cancelled_statement_leaves_no_broken_session_behind(
     app: App, conn: psycopg.Connection[Any]
 ) -> None:
