@@ -81,6 +81,7 @@ RULES: Mapping[str, Rule] = {
     "rings_when_the_queue_is_full": Rule(
         "_notify.sql", (("pg_notification_queue_usage() < 0.5", "true"),)
     ),
+    "everybody_is_woken_for_one": Rule("_ring.sql", (("exit when v_slots >= new.n;", "null;"),)),
     "everybody_is_woken": Rule("_ring.sql", (("            and w.queue = new.queue\n", ""),)),
 }
 STATEMENTS: Mapping[str, LiteralString] = {

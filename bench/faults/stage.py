@@ -36,6 +36,15 @@ SHORT_PATIENCE, PATIENCE = 25.0, 60.0
 """Seconds that what is left may take when the faults have ended."""
 
 
+WAITING = """
+select count(distinct i.worker)
+from pgq.waiter i
+join pgq.list_workers() w on w.id = i.worker
+where w.state <> 'offline'
+    and w.id > %s
+"""
+
+
 class Stage:
     """What a row is given. All of it is gone when the row has ended, but for the figures."""
 
@@ -132,25 +141,14 @@ class Stage:
         with self.session() as session:
             return checker.unfinished(session, jobs)
 
-    def wait_for_workers(self, count: int = 1) -> None:
-        """Until so many workers are registered and listen. Raises `AssertionError` else."""
+    def wait_for_workers(self, count: int = 1, *, after: int = 0) -> None:
+        """Until so many workers wait for jobs that registered after that one.
+
+        Raises `AssertionError` if they never do.
+        """
         with self.session() as session:
-            up = self.wait_until(
-                lambda: (
-                    value(
-                        session,
-                        "select count(*) from pgq.list_workers() where state <> 'offline'",
-                    )
-                    >= count
-                    and value(
-                        session,
-                        "select count(distinct w.worker) from pgq.waiter w",
-                    )
-                    >= count
-                )
-            )
-        if not up:
-            raise AssertionError("the workers do not come up")
+            if not self.wait_until(lambda: value(session, WAITING, [after]) >= count):
+                raise AssertionError("the workers do not come up")
 
     def begun(self, jobs: Iterable[int]) -> dict[int, float]:
         """When the first run of each of these jobs began, as far as one did."""
