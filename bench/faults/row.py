@@ -63,6 +63,8 @@ class Row:
     """Names in `faults.mutants`, each with the figure in which the row falls short with it."""
     is_timed: bool = True
     """Whether the database's clock is right, so that its times can be compared with others."""
+    has_ledger: bool = True
+    """False: the row itself checks what became of its jobs."""
     brief: float | None = None
     """Seconds of load in which the mutants show; the short form's, unless fewer are enough."""
 
