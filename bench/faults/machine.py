@@ -755,9 +755,9 @@ class Machine(RuleBasedStateMachine):
     @act(limit=LIMIT, minutes=st.sampled_from([6, 16, 60]), gap=st.booleans())
     def leases_run_out(self, limit: int, minutes: int, gap: bool) -> None:
         self.shift(timedelta(minutes=minutes))
-        for is_last in (False, False, True):
+        for _ in range(3):
             self.age_floors()
-            self.reap(limit, gap and is_last)
+            self.reap(limit, gap)
 
     @act(limit=LIMIT, gap=st.sampled_from([False, False, True]))
     def reap(self, limit: int, gap: bool) -> None:

@@ -76,6 +76,17 @@ RULES: Mapping[str, Rule] = {
     "floor_never_moves": Rule(
         "_settle.sql", (("v_next := coalesce(v_row.seq, v_mark + 1);", "v_next := v_floor.floor;"),)
     ),
+    # A failure uses up no attempt.
+    "attempts_not_charged": Rule(
+        "fail_many.sql",
+        (("f.run_at, f.job_id, f.lane, f.attempt,", "f.run_at, f.job_id, f.lane, f.attempt - 1,"),),
+    ),
+    # Who has ended still has its unique key.
+    "keys_not_freed": Rule("_free_keys.sql", (("and k.job_id = i.id", "and false"),)),
+    # The floor of a lane passes jobs that wait.
+    "floor_past_what_waits": Rule(
+        "_settle.sql", (("v_next := coalesce(v_row.seq, v_mark + 1);", "v_next := v_mark + 1;"),)
+    ),
     # Jobs are locked in any order.
     "no_order_of_locks": Rule("release.sql", (("order by u.id", "order by random()"),)),
     "rings_when_the_queue_is_full": Rule(

@@ -79,7 +79,11 @@ ROW = Row(
     play=_play,
     short=15,
     full=1200,
-    brief=4,
+    brief=8,
+    mutants=dict.fromkeys(
+        ("attempts_not_charged", "keys_not_freed", "floor_past_what_waits"),
+        "seeds that broke the model",
+    ),
     settings={"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"},
     has_ledger=False,
 )
