@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import get_state_machine_test
 
 from faults.field import Field
@@ -81,6 +81,7 @@ def _break(number: int, *phases: Phase) -> list[str]:
             database=None,
             deadline=None,
             print_blob=False,
+            verbosity=Verbosity.quiet,
             suppress_health_check=list(HealthCheck),
         ),
     )
