@@ -53,6 +53,11 @@ RULES: Mapping[str, Rule] = {
         "heartbeat.sql",
         (("        and w.state <> 'offline'\n        and w.expires_at > v_clock\n", ""),),
     ),
+    # Two workers may have one id.
+    "no_token_of_workers": Rule(
+        "heartbeat.sql",
+        (("        and (p_token is null or w.token = p_token)\n", ""),),
+    ),
     # The lease clock goes as the database's own does.
     "lease_clock_steps": Rule(
         "reap.sql",

@@ -28,11 +28,12 @@ class Zombie:
     """Somebody who claims jobs of a queue as a worker and is not heard of any more."""
 
     def __init__(self, session: Session, *, queue: str, jobs: int) -> None:
+        self._token = uuid4()
         self.worker = int(
             value(
                 session,
-                "select worker from pgq.register_worker('zombie', array[%s], %s, '{\"pid\": 0}')",
-                [queue, jobs],
+                "select worker from pgq.register_worker('zombie', array[%s], %s, p_token => %s)",
+                [queue, jobs, self._token],
             )
         )
         token = uuid4()
@@ -55,8 +56,14 @@ class Zombie:
         self._note(
             session,
             "heartbeat",
-            "select lost is null from pgq.heartbeat(%(worker)s, %(ids)s, %(tokens)s)",
-            {"worker": self.worker, "ids": list(self.held), "tokens": list(self.held.values())},
+            "select lost is null from pgq.heartbeat("
+            "%(worker)s, %(ids)s, %(tokens)s, p_token => %(token)s)",
+            {
+                "token": self._token,
+                "worker": self.worker,
+                "ids": list(self.held),
+                "tokens": list(self.held.values()),
+            },
         )
 
     def _note(self, session: Session, kind: str, query: str, values: Mapping[str, object]) -> None:

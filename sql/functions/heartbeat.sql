@@ -3,7 +3,8 @@ create or replace function pgq.heartbeat(
     p_ids     bigint[],
     p_tokens  uuid[],
     p_busy    integer default 0,
-    p_state   text default 'available'
+    p_state   text default 'available',
+    p_token   uuid default null
 )
 returns table (
     cancelled  bigint[],
@@ -45,6 +46,7 @@ begin
     where w.id = p_worker
         and w.state <> 'offline'
         and w.expires_at > v_clock
+        and (p_token is null or w.token = p_token)
     returning w.queues into v_queues;
     if not found then
         perform pgq._refuse_worker(p_worker);
@@ -123,5 +125,5 @@ begin
 end
 $$;
 comment on function pgq.heartbeat is
-    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, and whether suspects wait in its queues. p_state: available, busy, draining, or offline to unregister. PQ008: the worker has expired.';
+    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, and whether suspects wait in its queues. p_state: available, busy, draining, or offline to unregister. p_token: what it registered with; with another one the id is somebody elses. PQ008: the worker has expired.';
 select pgq._allow('heartbeat', 'pgq_worker');

@@ -2,7 +2,8 @@ create or replace function pgq.register_worker(
     p_name    text,
     p_queues  text[],
     p_slots   integer,
-    p_info    json default '{}'
+    p_info    json default '{}',
+    p_token   uuid default null
 )
 returns table (
     worker         bigint,
@@ -28,8 +29,8 @@ begin
     end if;
     return query
     with added as (
-        insert into pgq.worker (name, queues, slots, info, expires_at)
-        select p_name, p_queues, p_slots, p_info, pgq._clock() + s.lease
+        insert into pgq.worker (name, queues, slots, info, token, expires_at)
+        select p_name, p_queues, p_slots, p_info, p_token, pgq._clock() + s.lease
         from pgq.setting s
         returning id
     )
@@ -39,5 +40,5 @@ begin
 end
 $$;
 comment on function pgq.register_worker is
-    'Enters a worker process, which from now on sends a heartbeat each heartbeat interval; its leases end one lease interval after the last one.';
+    'Enters a worker process, which from now on sends a heartbeat each heartbeat interval, with the same token if it gives one; its leases end one lease interval after the last one.';
 select pgq._allow('register_worker', 'pgq_worker');

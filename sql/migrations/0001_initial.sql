@@ -300,10 +300,13 @@ create table pgq.worker (
     started_at    timestamptz not null default now(),
     heartbeat_at  timestamptz not null default now(),
     expires_at    timestamptz not null,
+    token         uuid,
     constraint worker_state_is_known check (state in ('available', 'busy', 'draining', 'offline'))
 ) with (fillfactor = 50);
 comment on table pgq.worker is 'Worker processes. The worker holds its leases, by its heartbeat.';
 comment on column pgq.worker.expires_at is 'On the lease clock. Expiry is final: state offline.';
+comment on column pgq.worker.token is
+    'Of the process: a database that was restored gives ids out again, and one of two workers with the same id would give back what the other holds.';
 
 create sequence pgq.waiter_seq as bigint cache 1 no cycle;
 create table pgq.waiter (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -66,6 +67,18 @@ def test_expiry_is_final(conn: Conn) -> None:
 def test_unknown_worker_is_refused(conn: Conn) -> None:
     with refused("PQ008"):
         beat(conn, 7)
+
+
+def test_worker_with_the_id_of_another_is_refused(conn: Conn) -> None:
+    worker = value(
+        conn,
+        "select worker from pgq.register_worker('w', '{default}', 1, p_token => %s)",
+        [UUID(int=1)],
+    )
+    beat(conn, worker, token=UUID(int=1))
+
+    with refused("PQ008"):
+        beat(conn, worker, token=UUID(int=2))
 
 
 def test_worker_says_how_busy_it_is(conn: Conn) -> None:

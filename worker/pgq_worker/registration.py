@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from uuid import uuid4
 
 import psycopg
 
@@ -32,11 +33,11 @@ State = Literal["available", "busy", "draining", "offline"]
 REGISTER = (
     "select worker, extract(epoch from lease)::float8, extract(epoch from heartbeat)::float8, "
     "extract(epoch from poll)::float8, solo_children from pgq.register_worker(p_name => %s, "
-    "p_queues => %s::text[], p_slots => %s, p_info => %s::json)"
+    "p_queues => %s::text[], p_slots => %s, p_info => %s::json, p_token => %s::uuid)"
 )
 HEARTBEAT = (
     "select cancelled, lost, suspects from pgq.heartbeat(p_worker => %s, p_ids => %s::bigint[], "
-    "p_tokens => %s::uuid[], p_busy => %s, p_state => %s)"
+    "p_tokens => %s::uuid[], p_busy => %s, p_state => %s, p_token => %s::uuid)"
 )
 
 
@@ -84,6 +85,7 @@ class Standing:
         self._holder = holder
         self._check = check
         self._sooner = asyncio.Event()
+        self._token = str(uuid4())
         self._deadline = 0.0
         self._failures = 0
         """Heartbeats that nobody answered since the jobs were dropped."""
@@ -154,7 +156,9 @@ class Standing:
         if self.registration is not None:
             try:
                 await self._session.fetch(
-                    HEARTBEAT, (self.registration.worker, "{}", "{}", 0, "offline"), timeout=2
+                    HEARTBEAT,
+                    (self.registration.worker, "{}", "{}", 0, "offline", self._token),
+                    timeout=2,
                 )
             except (PgqError, psycopg.Error) as error:
                 log.warning("could not unregister: %s", error)
@@ -177,6 +181,7 @@ class Standing:
                 arrays.texts(self._plan.queues),
                 self._plan.slots,
                 json.dumps(info),
+                self._token,
             ),
             timeout=10,
         )
@@ -194,6 +199,7 @@ class Standing:
             arrays.uuids([job.token.bytes for job in held.values()]),
             self._holder.busy(),
             self._holder.state(),
+            self._token,
         )
         sent_at = time.monotonic()
         rows = await self._session.fetch(

@@ -23,7 +23,7 @@ COPY = "copy"
 def _play(stage: Stage) -> None:
     accepted: Counter[str] = Counter()
     refused: Counter[str] = Counter()
-    reissued = rounds = completed = 0
+    reissued = rounds = twins = completed = 0
     deadline = time.monotonic() + stage.seconds
     while time.monotonic() < deadline:
         stage.enqueue(JOBS, queue=QUEUE)
@@ -37,6 +37,7 @@ def _play(stage: Stage) -> None:
             before.write(session)
             after = Zombie(session, queue=QUEUE, jobs=2 * JOBS)
             before.write(session)
+            before.beat(session)
             completed += len(after.held) - value(
                 session,
                 "select count(*) from pgq.complete_many(%s, %s)",
@@ -46,13 +47,15 @@ def _play(stage: Stage) -> None:
         reissued += len(later & again)
         accepted += before.accepted
         refused += before.refused
+        twins += before.worker == after.worker
         rounds += 1
     stage.finish(5)
     stage.figure("restored to before the claim", rounds, least=1)
     stage.figure("job ids given out again", reissued, least=1)
     stage.figure("jobs completed by the second to claim", completed, least=2 * JOBS * rounds)
     stage.figure("late writes refused", refused.total(), least=3 * 2 * JOBS * len(WRITES) * rounds)
-    for kind in WRITES:
+    stage.figure("worker ids given out again", twins, least=rounds)
+    for kind in (*WRITES, "heartbeat"):
         stage.figure(f"stale {kind} accepted", accepted[kind], most=0)
 
 
@@ -81,5 +84,6 @@ ROW = Row(
     mutants={
         "no_fence_of_complete": "stale complete accepted",
         "no_fence_of_fail": "stale fail accepted",
+        "no_token_of_workers": "stale heartbeat accepted",
     },
 )
