@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-import servers
-
 BENCH = Path(__file__).parent.parent / "bench"
 sys.path.insert(0, str(BENCH))
 
@@ -23,11 +21,9 @@ SEED = 3
 
 
 def play(*arguments: str) -> subprocess.CompletedProcess[str]:
-    named = servers.own_binaries()
-    binaries = {"PGQ_POSTGRES_BIN": str(named)} if named else {}
     return subprocess.run(
         [sys.executable, "-m", "faults", *arguments],
-        env={**os.environ, **binaries},
+        env=os.environ,
         cwd=BENCH,
         capture_output=True,
         text=True,
@@ -41,7 +37,6 @@ def outcome(seed: int = SEED) -> Outcome:
     return Outcome(row, seed=seed, seconds=1, is_full=False)
 
 
-@pytest.mark.skipif(servers.own_binaries() is not None, reason="seen on one version of Postgres")
 @pytest.mark.parametrize(
     ("name", "mutant"), [(row.name, mutant) for row in ROWS.values() for mutant in row.mutants]
 )

@@ -98,10 +98,14 @@ class Session:
     async def _once(
         self, query: LiteralString, values: Sequence[Any], seconds: float
     ) -> list[TupleRow]:
+        is_new = self._connection is None
         connection = self._connection or await self._open(seconds)
         timer = asyncio.get_running_loop().call_later(seconds, self.sever)
         try:
             with database.translated(self._dsn):
+                if is_new:
+                    # libpq reads what its buffer holds, which grows to the largest row so far.
+                    await connection.execute("select repeat(' ', %s)", [_BUFFER])
                 cursor = await connection.execute(query, values or None, binary=True)
                 return await cursor.fetchall() if cursor.description else []
         finally:
@@ -113,8 +117,6 @@ class Session:
         try:
             async with asyncio.timeout(max(seconds, 2.0)):
                 connection = await database.connect_async(self._dsn, application_name=self._name)
-                # libpq reads what its buffer holds, which grows to the largest row so far.
-                await connection.execute("select repeat(' ', %s)", [_BUFFER])
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
         connection.prepare_threshold = 0 if self._prepare else None
