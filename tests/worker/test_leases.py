@@ -67,6 +67,13 @@ def test_expired_worker_registers_anew(worker: Worker, jobs: Jobs) -> None:
     assert jobs.one("select max(id) from pgq.list_workers()") > first
 
 
+CUT = """
+select count(pg_terminate_backend(pid))
+from pg_stat_activity
+where datname = current_database() and application_name ~ '^pgq (claims|completions)'
+"""
+
+
 def test_jobs_survive_sessions_that_are_cut_all_the_time(
     start: Start, jobs: Jobs, conn: psycopg.Connection[Any]
 ) -> None:
@@ -76,11 +83,7 @@ def test_jobs_survive_sessions_that_are_cut_all_the_time(
 
     for done in range(0, 20_000, 2_000):
         until(lambda done=done: jobs.one("select count(*) > %s from pgq.finished", done))
-        cut = jobs.one(
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
-            "where datname = current_database() and application_name ~ '^pgq (claims|completions)'"
-        )
-        assert cut
+        until(lambda: jobs.one(CUT), "there is a session to cut")
 
     until(lambda: jobs.one("select count(*) = 20001 from pgq.finished"), "all are done")
     assert jobs.one("select count(*) from pgq.attempt") == 0
