@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import pooler
 import servers
 from pgq import schema
 from pgq.postgres import Postgres
@@ -30,7 +31,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """Connection string of a role that may create databases and roles."""
-    with servers.any_server() as dsn:
+    with servers.any_server() as dsn, pooler.poolers():
         yield dsn
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import pooler
 from pgq import App
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -15,7 +16,7 @@ Rows = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture
 async def app(dsn: str) -> AsyncIterator[App]:
-    async with App(dsn) as app:
+    async with App(pooler.through(dsn)) as app:
         yield app
 
 

@@ -52,10 +52,11 @@ def test_a_sync_session_that_the_server_ended_is_replaced_unnoticed(dsn: str, ro
 
 
 @pytest.mark.anyio
-async def test_statements_of_a_session_are_prepared(app: App) -> None:
-    for _ in range(3):
-        await app.enqueue("mail")
-    (count,) = await app.fetch(Statement("select count(*) from pg_prepared_statements"))
+async def test_statements_of_a_session_are_prepared(dsn: str) -> None:
+    async with App(dsn) as app:
+        for _ in range(3):
+            await app.enqueue("mail")
+        (count,) = await app.fetch(Statement("select count(*) from pg_prepared_statements"))
     assert count[0] == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
+
+import pooler
 
 Conn = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -63,9 +66,24 @@ def call(conn: Conn, verb: str, **arguments: Any) -> list[Row]:
         for name in arguments
     )
     query = sql.SQL("select * from pgq.{}({})").format(sql.Identifier(verb), listed)
-    with conn.cursor(row_factory=dict_row) as cursor:
+    with _caller(conn) as session, session.cursor(row_factory=dict_row) as cursor:
         cursor.execute(query, arguments)
         return cursor.fetchall()
+
+
+@contextmanager
+def _caller(conn: Conn) -> Iterator[Conn]:
+    """Who calls a verb: the session itself, or one through the pooler.
+
+    The session where it is in a transaction, and in the background, where its locks are watched.
+    """
+    idle = conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    in_front = threading.current_thread() is threading.main_thread()
+    if not (pooler.WANTED and idle and conn.autocommit and in_front):
+        yield conn
+        return
+    with pooler.session_through(conn) as session:
+        yield session
 
 
 def answer(conn: Conn, verb: str, **arguments: Any) -> Any:

@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import pooler
 from support import Jobs, Ledger, Worker
 
 
@@ -38,12 +39,13 @@ def start(dsn: str, jobs: Jobs, ledger: Ledger, tmp_path: Path) -> Iterator[Call
     def start_worker(
         *options: str, app: str = "handlers:app", url: str = dsn, **environment: str
     ) -> Worker:
+        direct = {"PGQ_LISTEN_URL": url} if pooler.WANTED else {}
         worker = Worker(
-            url,
+            pooler.through(url),
             *options,
             app=app,
             log=tmp_path / f"worker-{len(workers)}.log",
-            environment={"PGQ_TEST_LEDGER": str(ledger.path), **environment},
+            environment={"PGQ_TEST_LEDGER": str(ledger.path), **direct, **environment},
         )
         workers.append(worker)
         return worker
