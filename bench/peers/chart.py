@@ -40,6 +40,8 @@ def draw(results: Results, systems: Sequence[System], raw: Mapping[str, float], 
             if raw[limit] <= (max(values) or 1) * 1.25:
                 axis.axvline(raw[limit], color=RAW, linewidth=1)
         axis.set_title(title, size=10)
+        axis.locator_params(axis="x", nbins=4)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
