@@ -39,6 +39,7 @@ class _Storm:
     def act(self, session: Session, chance: random.Random) -> None:
         """One verb on some of the jobs, now and then two in one transaction."""
         verb = chance.choice(VERBS)
+        purged = None
         try:
             with session.transaction():
                 purged = verb(self, session, chance)
@@ -46,7 +47,7 @@ class _Storm:
             if error.sqlstate not in OURS:
                 clash = error.sqlstate in ("40001", "40P01")
                 (self.clashes if clash else self.errors).append(f"{verb.__name__}: {error}")
-            return
+                return
         with self._lock:
             self.calls[verb.__name__.strip("_")] += 1
             self.purged += purged or 0
