@@ -52,7 +52,7 @@ def check(stage: Stage, session: Session) -> None:
     stage.figure("innocent and dead", len(innocent), most=0)
     stage.evidence(f"lost: {_place(session, job)}" for job in lost[:SHOWN])
     stage.evidence(f"dead: {_place(session, job)}" for job in innocent[:SHOWN])
-    stage.figure("completed twice", _completions(session) - _succeeded(ended.values()), most=0)
+    stage.figure("completed twice", completions(session) - _succeeded(ended.values()), most=0)
     early = list(_early(session, runs)) if stage.outcome.row.is_timed else []
     stage.figure("completed before its handler ended", len(early), most=0)
     stage.evidence(f"completed early: {text}" for text in early[:SHOWN])
@@ -71,7 +71,8 @@ def repaired(session: Session) -> int:
     )
 
 
-def _completions(session: Session) -> int:
+def completions(session: Session) -> int:
+    """How often a job was counted as completed."""
     return int(
         value(
             session,

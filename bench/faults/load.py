@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 
+from faults.background import Over
 from faults.ledger import Ledger
 from pgq import database
 from pgq.errors import PgqError
@@ -25,7 +24,7 @@ PAUSE = 0.05
 
 
 class Load:
-    """Enqueues at a rate while the context is open, whatever the database goes through."""
+    """Enqueues at a rate, whatever the database goes through."""
 
     def __init__(
         self,
@@ -39,42 +38,24 @@ class Load:
     ) -> None:
         self._dsn, self._ledger, self._rate = dsn, ledger, rate
         self._values = (task, queue, json.dumps(payload or {}))
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._error: BaseException | None = None
         self.failures: list[str] = []
         """What enqueueing failed with."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def run(self, over: Over) -> None:
+        """Enqueue until it is over."""
+        while not over.is_set():
+            try:
+                with database.connect(self._dsn, application_name="pgq producer") as session:
+                    self._offer(session.execute, over)
+            except (psycopg.OperationalError, PgqError) as error:
+                self.failures.append(str(error).partition("\n")[0])
+                over.wait(PAUSE)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+    def _offer(
+        self, execute: Callable[[str, Sequence[Any]], psycopg.Cursor[Any]], over: Over
     ) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._error and not error:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            while not self._over.is_set():
-                try:
-                    with database.connect(self._dsn, application_name="pgq producer") as session:
-                        self._offer(session.execute)
-                except (psycopg.OperationalError, PgqError) as error:
-                    self.failures.append(str(error).partition("\n")[0])
-                    self._over.wait(PAUSE)
-        except BaseException as error:
-            self._error = error
-
-    def _offer(self, execute: Callable[[str, Sequence[Any]], psycopg.Cursor[Any]]) -> None:
         begun, offered = time.monotonic(), 0
-        while not self._over.wait(PAUSE):
+        while not over.wait(PAUSE):
             due = int((time.monotonic() - begun) * self._rate) - offered
             if due > 0:
                 rows = execute(INSERT, [*self._values, due]).fetchall()

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from faults import checker, mutants
+from faults.background import beside
 from faults.crew import Crew
 from faults.ledger import CLOCK, ENVIRONMENT, ORIGIN, Ledger
 from faults.load import INSERT, Load
@@ -84,13 +85,19 @@ class Stage:
         """How long the load lasts."""
         return self.outcome.seconds
 
-    def load(self, *, rate: float, dsn: str | None = None, **job: Any) -> Load:
+    @contextmanager
+    def load(self, *, rate: float, dsn: str | None = None, **job: Any) -> Iterator[Load]:
         """Jobs at this rate while the context is open; see `Load`."""
-        return Load(dsn or self.dsn, self.ledger, rate=rate, **job)
+        load = Load(dsn or self.dsn, self.ledger, rate=rate, **job)
+        with beside(load.run):
+            yield load
 
-    def nemesis(self, deed: Deed, *, every: float) -> Nemesis:
+    @contextmanager
+    def nemesis(self, deed: Deed, *, every: float) -> Iterator[Nemesis]:
         """A deed about every so many seconds while the context is open."""
-        return Nemesis(deed, every=every, chance=random.Random(self.chance.random()))
+        nemesis = Nemesis(deed, every=every, chance=random.Random(self.chance.random()))
+        with beside(nemesis.run):
+            yield nemesis
 
     def enqueue(
         self, count: int, task: str = "work", *, queue: str = "default", **payload: Any

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack
+from functools import partial
 
+from faults.background import Over, beside
 from faults.probe import Probe
 from faults.row import Row
 from faults.stage import Stage
@@ -24,9 +25,12 @@ def _play(stage: Stage) -> None:
     stage.wait_for_workers()
     length = QUERY if stage.outcome.is_full else SHORT_QUERY
     probe = Probe(stage)
+    asked: list[float] = []
     with stage.load(rate=RATE):
         probe.run(stage.seconds / 3)
-        with _queries(stage, length) as asked:
+        with ExitStack() as analysts:
+            for n in range(QUERIES):
+                analysts.enter_context(beside(partial(_ask, stage, length, asked, n)))
             stage.pass_time(length)
             probe.run(2 * stage.seconds / 3)
     left = stage.unfinished()
@@ -40,28 +44,13 @@ def _play(stage: Stage) -> None:
     stage.figure("backlog when the load ended", left, most=RATE)
 
 
-@contextmanager
-def _queries(stage: Stage, length: float) -> Iterator[list[float]]:
-    """What an analyst asks of the same database; each entry is a query that was begun."""
-    over = threading.Event()
-    asked: list[float] = []
-
-    def ask(n: int) -> None:
-        over.wait(n * length / QUERIES)
-        with stage.session() as session:
-            while not over.is_set():
-                asked.append(length)
-                session.execute("select count(*), pg_sleep(%s) from pg_class", [length])
-
-    threads = [threading.Thread(target=ask, args=(n,), daemon=True) for n in range(QUERIES)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield asked
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
+def _ask(stage: Stage, length: float, asked: list[float], n: int, over: Over) -> None:
+    """Ask of the same database what an analyst would, over and over; enter when."""
+    over.wait(n * length / QUERIES)
+    with stage.session() as session:
+        while not over.is_set():
+            asked.append(time.monotonic())
+            session.execute("select count(*), pg_sleep(%s) from pg_class", [length])
 
 
 ROW = Row(

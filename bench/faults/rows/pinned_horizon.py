@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
+from faults import checker
+from faults.background import Over, beside
 from faults.probe import Probe
 from faults.row import Row
 from faults.stage import Stage
 from pgq_bench.figures import percentile
 from pgq_bench.horizon import KINDS, held
-from pgq_bench.server import Session, value
+from pgq_bench.server import value
 
 RATE = 2_000
 QUEUE = "default"
@@ -30,7 +30,7 @@ def _play(stage: Stage) -> None:
     stage.crew.hire(stage.dsn)
     stage.wait_for_workers()
     seconds = stage.seconds / (len(KINDS) + 1)
-    with stage.load(rate=RATE), _comers(stage):
+    with stage.load(rate=RATE), beside(partial(_come_and_go, stage)):
         free, free_rate = _window(stage, seconds)
         for kind in KINDS:
             with held(stage.dsn, kind, QUEUE):
@@ -57,45 +57,23 @@ def _window(stage: Stage, seconds: float) -> tuple[Probe, float]:
     """A probe over so many seconds, and the jobs that ran in each of them."""
     probe = Probe(stage)
     with stage.session() as session:
-        before = _succeeded(session)
+        before = checker.completions(session)
         probe.run(seconds)
-        return probe, (_succeeded(session) - before) / seconds
+        return probe, (checker.completions(session) - before) / seconds
 
 
-def _succeeded(session: Session) -> int:
-    return int(
-        value(
-            session,
-            "select coalesce(sum(n), 0) from pgq.stats() "
-            "where metric = 'transition' and label = 'running>succeeded'",
-        )
-    )
-
-
-@contextmanager
-def _comers(stage: Stage) -> Iterator[None]:
-    """Idle workers that come, wait for jobs of their own queue, and go."""
-    over = threading.Event()
-
-    def come() -> None:
-        with stage.session() as session:
-            while not over.wait(1 / COMERS):
-                worker = value(
-                    session,
-                    "select w.worker from pgq.register_worker('comer', '{nothing}', 1, '{}') w",
-                )
-                session.execute(
-                    "select pgq.await_jobs(%s, 0, array['nothing', %s], 1)", [worker, QUEUE]
-                )
-                session.execute("select pgq.heartbeat(%s, '{}', '{}', 0, 'offline')", [worker])
-
-    thread = threading.Thread(target=come, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def _come_and_go(stage: Stage, over: Over) -> None:
+    """Be idle workers that come, wait for jobs, and go."""
+    with stage.session() as session:
+        while not over.wait(1 / COMERS):
+            worker = value(
+                session,
+                "select w.worker from pgq.register_worker('comer', '{nothing}', 1, '{}') w",
+            )
+            session.execute(
+                "select pgq.await_jobs(%s, 0, array['nothing', %s], 1)", [worker, QUEUE]
+            )
+            session.execute("select pgq.heartbeat(%s, '{}', '{}', 0, 'offline')", [worker])
 
 
 ROW = Row(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
+from functools import partial
 
+from faults.background import Over, beside
 from faults.crew import Worker
 from faults.row import Row
 from faults.stage import Stage
@@ -79,21 +80,17 @@ def _play(stage: Stage) -> None:
         until[worker] = time.monotonic() + LEASES * stage.lease
         return f"worker {worker.pid}"
 
-    over = threading.Event()
-    ghost = threading.Thread(target=_haunt, args=(stage, zombie, over))
-    with (
-        stage.load(rate=RATE, task="work_and_tell", payload={"seconds": TAKES}),
-        stage.nemesis(freeze, every=0.5) as nemesis,
-    ):
-        ghost.start()
-        stage.pass_time()
-    while until:
-        worker, at = min(until.items(), key=lambda one: one[1])
-        stage.pass_time(max(at - time.monotonic(), 0))
-        worker.thaw()
-        del until[worker]
-    over.set()
-    ghost.join()
+    with beside(partial(_haunt, stage, zombie)):
+        with (
+            stage.load(rate=RATE, task="work_and_tell", payload={"seconds": TAKES}),
+            stage.nemesis(freeze, every=0.5) as nemesis,
+        ):
+            stage.pass_time()
+        while until:
+            worker, at = min(until.items(), key=lambda one: one[1])
+            stage.pass_time(max(at - time.monotonic(), 0))
+            worker.thaw()
+            del until[worker]
     stage.finish()
 
     last = {int(strike.victim.split()[1]): strike.at for strike in nemesis.strikes}
@@ -107,7 +104,7 @@ def _unregistered(session: Session, frozen: dict[int, float]) -> int:
     return int(value(session, UNREGISTERED, [list(frozen), list(frozen.values())]))
 
 
-def _haunt(stage: Stage, zombie: Zombie, over: threading.Event) -> None:
+def _haunt(stage: Stage, zombie: Zombie, over: Over) -> None:
     """Write late until it is over, from when the leases are lost."""
     with stage.session() as session:
         while not over.wait(0.2):
