@@ -9,7 +9,9 @@ PgqError
 │   ├── BadArgument         PQ005
 │   ├── SchemaMismatch      PQ006
 │   ├── Busy                PQ007
-│   └── WorkerExpired       PQ008
+│   ├── WorkerExpired       PQ008
+│   ├── NoSuchRecord        PQ009
+│   └── KeyReused           PQ010
 ├── ConfigError             a setting, a command or an app that makes no sense
 ├── TaskError               a task is declared twice, is unknown, or got arguments that it does
 │                           not take
@@ -88,6 +90,18 @@ class WorkerExpired(DatabaseError):
     sqlstate = "PQ008"
 
 
+class NoSuchRecord(DatabaseError):
+    """There is no worker, token or operation of this id."""
+
+    sqlstate = "PQ009"
+
+
+class KeyReused(DatabaseError):
+    """The idempotency key was given with another request before."""
+
+    sqlstate = "PQ010"
+
+
 class ConfigError(PgqError):
     """A setting, a command or an app that makes no sense."""
 
@@ -124,5 +138,7 @@ BY_SQLSTATE: dict[str, type[DatabaseError]] = {
         SchemaMismatch,
         Busy,
         WorkerExpired,
+        NoSuchRecord,
+        KeyReused,
     )
 }

@@ -155,6 +155,8 @@ def test_a_newer_schema_is_refused_with_a_code_of_its_own(pgq: Pgq, dsn: str) ->
         (errors.BadArgument("bad"), 2),
         (errors.Unavailable("gone"), 5),
         (errors.WorkerExpired("expired"), 1),
+        (errors.NoSuchRecord("no such worker"), 3),
+        (errors.KeyReused("used"), 4),
     ],
 )
 def test_each_error_has_its_documented_code(error: errors.PgqError, code: int) -> None:

@@ -32,10 +32,12 @@ INTERRUPTED = 130
 _EXIT_CODES: dict[type[errors.PgqError], int] = {
     errors.NoSuchJob: NOT_FOUND,
     errors.NoSuchQueue: NOT_FOUND,
+    errors.NoSuchRecord: NOT_FOUND,
     errors.LeaseLost: REFUSED,
     errors.IllegalTransition: REFUSED,
     errors.SchemaMismatch: REFUSED,
     errors.Busy: REFUSED,
+    errors.KeyReused: REFUSED,
     errors.BadArgument: USAGE,
     errors.ConfigError: USAGE,
     errors.TaskError: USAGE,
@@ -51,7 +53,7 @@ Exit codes:
   0    done
   1    failed
   2    a bad option, argument, setting or value
-  3    no such job or queue
+  3    no such job, queue, worker or token
   4    refused: the job's state, the schema's version, or somebody else is at it
   5    the database cannot be reached
   6    what was waited for did not happen in time

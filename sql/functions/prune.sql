@@ -7,7 +7,7 @@ as $$
     select pgq._alone('prune', format('select pgq._prune(%s)', coalesce(p_limit, 5000)))
 $$;
 comment on function pgq.prune is
-    'Upkeep: deletes finished jobs and dead letters that have been kept for long enough, at most p_limit of each, and drops whole days when the transaction commits; how many jobs it deleted one by one.';
+    'Upkeep: deletes finished jobs and dead letters that have been kept for long enough, answers to requests after 24 hours and samples after 48, at most p_limit of each, and drops whole days when the transaction commits; how many jobs it deleted one by one.';
 select pgq._allow('prune', 'pgq_worker', 'pgq_operator');
 
 create or replace function pgq._prune(p_limit integer)
@@ -30,6 +30,7 @@ begin
     if pgq._is_due('trim', interval '10 seconds') then
         perform pgq._trim();
     end if;
+    perform pgq._prune_service(p_limit);
     return v_n;
 end
 $$;
@@ -81,6 +82,39 @@ end
 $$;
 comment on function pgq._prune_dead is 'Deletes dead letters that were kept for as long as their queue says.';
 select pgq._allow('_prune_dead');
+
+create or replace function pgq._prune_service(p_limit integer)
+returns void
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+as $$
+begin
+    delete from pgq.request r
+    where r.ctid = any (array(
+        select x.ctid
+        from pgq.request x
+        where x.at < clock_timestamp() - interval '24 hours'
+        order by x.at
+        limit p_limit
+        for update skip locked
+    ));
+    delete from pgq.sample s
+    where s.ctid = any (array(
+        select x.ctid
+        from pgq.sample x
+        where x.at < clock_timestamp() - interval '48 hours'
+        order by x.at
+        limit p_limit
+        for update skip locked
+    ));
+end
+$$;
+comment on function pgq._prune_service is
+    'Deletes what the service keeps for a while: answers to requests, and samples of the counters.';
+select pgq._allow('_prune_service');
 
 create or replace function pgq._prune_finished(p_limit integer)
 returns bigint

@@ -417,6 +417,54 @@ create index counter_idx on pgq.counter (queue, metric, label, bucket);
 comment on table pgq.counter is
     'Counts since the schema was installed. A kind may stand in several rows: they add up.';
 
+-- The service -----------------------------------------------------------------------------------
+
+create table pgq.token (
+    id            bigint      not null generated always as identity primary key,
+    name          text        not null,
+    hash          bytea       not null,
+    scopes        text[]      not null,
+    queues        text[],
+    created_at    timestamptz not null default now(),
+    expires_at    timestamptz,
+    last_used_at  timestamptz,
+    revoked_at    timestamptz,
+    constraint token_hash_is_a_sha256 check (octet_length(hash) = 32),
+    constraint token_scopes_are_known
+        check (cardinality(scopes) >= 1
+               and scopes <@ array['enqueue', 'work', 'view', 'operate', 'admin']),
+    constraint token_queues_are_null_or_some check (cardinality(queues) >= 1)
+);
+create unique index token_hash_idx on pgq.token (hash);
+comment on table pgq.token is
+    'Who may call the service. The secrets are known to their holders alone: here stand their hashes.';
+comment on column pgq.token.queues is 'What it is limited to; null: all.';
+
+create table pgq.request (
+    owner        text        not null,
+    key          text        not null,
+    fingerprint  bytea       not null,
+    status       integer     not null,
+    headers      json        not null,
+    body         text,
+    at           timestamptz not null default now(),
+    primary key (owner, key)
+);
+create index request_at_idx on pgq.request (at);
+comment on table pgq.request is
+    'Requests that named an idempotency key, and what was answered: kept for a day, so that a repeat gets the same.';
+comment on column pgq.request.fingerprint is 'Hash of the request: another one with the same key is refused.';
+
+create table pgq.sample (
+    at      timestamptz not null,
+    metric  text        not null,
+    label   text        not null,
+    n       bigint      not null
+);
+create index sample_at_idx on pgq.sample (at);
+comment on table pgq.sample is
+    'Counters as they stood, summed over all queues, once a minute for two days: what charts over time are drawn from.';
+
 -- Hot tables are vacuumed by the number of dead rows, not by their share, without pauses, and never
 -- truncated at the end, which would take a lock that claims wait for.
 do $$
@@ -424,13 +472,14 @@ declare
     v_table text;
 begin
     foreach v_table in array array['ready', 'delayed', 'lease', 'long_lease', 'waiter', 'tally',
-        'counter', 'floor', 'mark', 'cursor', 'lease_clock', 'worker', 'unique_key', 'passed']
+        'counter', 'floor', 'mark', 'cursor', 'lease_clock', 'worker', 'unique_key', 'passed',
+        'request', 'sample']
     loop
         execute format(
             'alter table pgq.%I set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = %s, '
             'autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.5, vacuum_truncate = off)',
             v_table,
-            case when v_table in ('ready', 'delayed', 'lease', 'tally', 'unique_key') then 10000 else 1000 end
+            case when v_table in ('ready', 'delayed', 'lease', 'tally', 'unique_key', 'request') then 10000 else 1000 end
         );
     end loop;
 end
