@@ -63,18 +63,18 @@ class _Kind:
 
 def _psycopg(connection: psycopg.Connection[Any], statement: Statement) -> Rows:
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        cursor.execute(_render(statement.sql, "%s").encode(), statement.values)
+        cursor.execute(render(statement.sql, "%s").encode(), statement.values)
         return cursor.fetchall()
 
 
 async def _psycopg_async(connection: psycopg.AsyncConnection[Any], statement: Statement) -> Rows:
     async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
-        await cursor.execute(_render(statement.sql, "%s").encode(), statement.values)
+        await cursor.execute(render(statement.sql, "%s").encode(), statement.values)
         return await cursor.fetchall()
 
 
 async def _asyncpg(connection: Any, statement: Statement) -> Rows:
-    rows = await connection.fetch(_render(statement.sql, "$"), *statement.values)
+    rows = await connection.fetch(render(statement.sql, "$"), *statement.values)
     return [tuple(row.values()) for row in rows]
 
 
@@ -90,7 +90,7 @@ def _text(statement: Statement) -> tuple[Any, dict[str, Any]]:
     from sqlalchemy import text
 
     values = {f"p{n}": value for n, value in enumerate(statement.values, 1)}
-    return text(_render(statement.sql, ":p")), values
+    return text(render(statement.sql, ":p")), values
 
 
 def _django(connection: Any, statement: Statement) -> Rows:
@@ -99,7 +99,7 @@ def _django(connection: Any, statement: Statement) -> Rows:
             f"Django's connection {connection.alias!r} is {connection.vendor}; expected postgresql"
         )
     with connection.cursor() as cursor:
-        cursor.execute(_render(statement.sql, "%s"), statement.values)
+        cursor.execute(render(statement.sql, "%s"), statement.values)
         return cast(Rows, cursor.fetchall())
 
 
@@ -131,8 +131,8 @@ def _kind(type_: type) -> _Kind:
 
 
 @lru_cache(maxsize=512)
-def _render(sql: str, style: Literal["%s", "$", ":p"]) -> str:
-    """`sql` with the placeholders of a driver."""
+def render(sql: str, style: Literal["%s", "$", ":p"]) -> str:
+    """`sql` with the placeholders of a driver: `%s`, or `$1` or `:p1` and so on."""
     first, *others = sql.split("?")
     return first + "".join(
         (style if style == "%s" else f"{style}{n}") + part for n, part in enumerate(others, 1)

@@ -16,20 +16,23 @@ from psycopg.rows import TupleRow
 
 from pgq import connections, database, errors
 from pgq.connections import Rows, Statement
+from pgq.session import Session
 
 SIZE = 10
 """Most sessions that are open at a time, of each kind; further callers wait."""
 
-S = TypeVar("S", psycopg.Connection[TupleRow], psycopg.AsyncConnection[TupleRow])
+S = TypeVar("S", psycopg.Connection[TupleRow], Session)
 L = TypeVar("L")
 
 PREPARE_AFTER = 1
-"""Uses of a statement in a session after which it is prepared."""
+"""Uses of a statement in a sync session after which it is prepared."""
 
 _CHANGED = ("42883", "XX000", "0A000")
 """Function does not exist, cache lookup failed, a prepared statement would return something else:
 what a migration beside us looks like."""
 _PID = Statement("select pg_backend_pid()")
+"""The session's process. A pooler in transaction mode tells a client of another one, which it makes
+up, since the server's changes with each transaction."""
 
 
 class Sessions:
@@ -43,7 +46,7 @@ class Sessions:
     def __init__(self, dsn: Callable[[], str]) -> None:
         self._dsn = dsn
         self._sync: _Idle[psycopg.Connection[TupleRow], threading.Semaphore] | None = None
-        self._async: _Idle[psycopg.AsyncConnection[TupleRow], anyio.Semaphore] | None = None
+        self._async: _Idle[Session, anyio.Semaphore] | None = None
 
     async def fetch(self, statement: Statement) -> Rows:
         """Run a statement in its own transaction. Raises `Unavailable`.
@@ -87,7 +90,7 @@ class Sessions:
             session = sessions.take_alive() or await self._open()
             try:
                 with database.translated(self._dsn()):
-                    return await connections.fetch(session, statement)
+                    return await session.fetch(statement)
             finally:
                 if not sessions.give(session):
                     with anyio.CancelScope(shield=True):
@@ -104,27 +107,28 @@ class Sessions:
                 if not sessions.give(session):
                     session.close()
 
-    async def _open(self) -> psycopg.AsyncConnection[TupleRow]:
-        session = await database.connect_async(self._dsn(), application_name="pgq client")
+    async def _open(self) -> Session:
+        connection = await database.connect_async(self._dsn(), application_name="pgq client")
         try:
             with database.translated(self._dsn()):
-                _prepare(session, await connections.fetch(session, _PID))
+                pid = (await connections.fetch(connection, _PID))[0][0]
         except BaseException:
-            session.pgconn.finish()
+            connection.pgconn.finish()
             raise
-        return session
+        return Session(connection, pooler=pid != connection.info.backend_pid)
 
     def _open_sync(self) -> psycopg.Connection[TupleRow]:
         session = database.connect(self._dsn(), application_name="pgq client")
         try:
             with database.translated(self._dsn()):
-                _prepare(session, connections.fetch_sync(session, _PID))
+                if connections.fetch_sync(session, _PID)[0][0] == session.info.backend_pid:
+                    session.prepare_threshold = PREPARE_AFTER
         except BaseException:
             session.pgconn.finish()
             raise
         return session
 
-    def _idle(self) -> _Idle[psycopg.AsyncConnection[TupleRow], anyio.Semaphore]:
+    def _idle(self) -> _Idle[Session, anyio.Semaphore]:
         owner = (os.getpid(), asyncio.get_running_loop())
         if self._async is None or self._async.owner != owner:
             self._async = _Idle(owner=owner, limit=anyio.Semaphore(SIZE, fast_acquire=True))
@@ -159,7 +163,7 @@ class _Idle(Generic[S, L]):
         """
         while session := self.take():
             poll = select.poll()
-            poll.register(session.fileno(), select.POLLIN)
+            poll.register(session.pgconn.socket, select.POLLIN)
             if not poll.poll(0):
                 return session
             session.pgconn.finish()
@@ -167,19 +171,10 @@ class _Idle(Generic[S, L]):
 
     def give(self, session: S) -> bool:
         """Keep a session for the next caller, unless it is in the midst of something or broken."""
-        if session.info.transaction_status is not TransactionStatus.IDLE:
+        if session.pgconn.transaction_status != TransactionStatus.IDLE:
             return False
         self._stack.append(session)
         return True
-
-
-def _prepare(session: S, pids: Rows) -> None:
-    """Let a session prepare its statements, if it is the server that it is connected with.
-
-    A pooler makes up a process id of its own, since the server's changes with each transaction.
-    """
-    if pids[0][0] == session.info.backend_pid:
-        session.prepare_threshold = PREPARE_AFTER
 
 
 def _is_changed(error: BaseException) -> bool:

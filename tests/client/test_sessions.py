@@ -14,7 +14,7 @@ import anyio.to_thread
 import psycopg
 import pytest
 
-from pgq import App, ConfigError, SchemaMismatch, Unavailable, sessions
+from pgq import App, ConfigError, SchemaMismatch, Unavailable, session, sessions
 from pgq.connections import Statement
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -56,8 +56,24 @@ async def test_statements_of_a_session_are_prepared(dsn: str) -> None:
     async with App(dsn) as app:
         for _ in range(3):
             await app.enqueue("mail")
-        (count,) = await app.fetch(Statement("select count(*) from pg_prepared_statements"))
+        (count,) = await app.fetch(
+            Statement(
+                "select count(*) from pg_prepared_statements where left(statement, 6) = 'insert'"
+            )
+        )
     assert count[0] == 1
+
+
+@pytest.mark.anyio
+async def test_no_more_statements_are_prepared_than_a_session_has_room_for(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "STATEMENTS", 2)
+    count = "select count(*), {} from pg_prepared_statements where left(name, 3) = 'pgq'"
+    async with App(dsn) as app:
+        for n in range(5):
+            (found,) = await app.fetch(Statement(count.format(n)))
+            assert tuple(found) == (min(n + 1, 2), n)
 
 
 def test_statements_of_a_sync_session_are_prepared(dsn: str) -> None:
@@ -110,6 +126,46 @@ async def test_a_cancelled_statement_leaves_no_broken_session_behind(
             await anyio.to_thread.run_sync(until_blocked, conn)
             group.cancel_scope.cancel()
     assert (await app.enqueue("mail")).created
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_statement_ends_in_the_server(
+    app: App, conn: psycopg.Connection[Any]
+) -> None:
+    await app.enqueue("mail")
+    with conn.transaction():
+        conn.execute("lock table pgq.job in access exclusive mode")
+        async with anyio.create_task_group() as group:
+            group.start_soon(app.enqueue, "mail")
+            await anyio.to_thread.run_sync(until_blocked, conn)
+            group.cancel_scope.cancel()
+    assert conn.execute("select count(*) from pgq.job").fetchone() == (1,)
+
+
+@pytest.mark.anyio
+async def test_a_session_that_ends_within_a_statement_is_unavailable(
+    app: App, conn: psycopg.Connection[Any], rows: Rows
+) -> None:
+    await app.enqueue("mail")
+
+    async def enqueue() -> None:
+        with pytest.raises(Unavailable):
+            await app.enqueue("mail")
+
+    with conn.transaction():
+        conn.execute("lock table pgq.job in access exclusive mode")
+        async with anyio.create_task_group() as group:
+            group.start_soon(enqueue)
+            await anyio.to_thread.run_sync(until_blocked, conn)
+            end_sessions(rows)
+    assert (await app.enqueue("mail")).created
+
+
+@pytest.mark.anyio
+async def test_a_statement_larger_than_the_socket_takes_at_once_goes_through(app: App) -> None:
+    text = "x" * 30_000_000
+    (row,) = await app.fetch(Statement("select cast(? as text)", (text,)))
+    assert row[0] == text
 
 
 def until_blocked(conn: psycopg.Connection[Any]) -> None:
