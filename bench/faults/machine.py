@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar, cast
@@ -339,11 +339,18 @@ class Machine(RuleBasedStateMachine):
             (job.id, job.token)
             for job in self.model.jobs(session, "lease")
             if job.worker == worker and job.token
-        ][unlisted:]
-        self._heartbeat(session, worker, pairs, offline=pick % 19 == 18)
+        ]
+        claims = {token for _, token in pairs[: pick % 3 == 2]}
+        self._heartbeat(session, worker, pairs[unlisted:], claims=claims, offline=pick % 19 == 18)
 
     def _heartbeat(
-        self, session: int, worker: int, pairs: Sequence[Pair], *, offline: bool
+        self,
+        session: int,
+        worker: int,
+        pairs: Sequence[Pair],
+        *,
+        claims: Collection[UUID] = (),
+        offline: bool = False,
     ) -> None:
         both = self.foretold(
             session,
@@ -353,6 +360,7 @@ class Machine(RuleBasedStateMachine):
             ids=[job for job, _ in pairs],
             tokens=[token for _, token in pairs],
             state="offline" if offline else "available",
+            claims=list(claims),
         )
         sight = self.field.look(session)
         if both:
@@ -360,7 +368,7 @@ class Machine(RuleBasedStateMachine):
             if (cancelled, lost) != (set(said_cancelled), set(said_lost)):
                 raise Broken(f"heartbeat told {both[1]}, not {both[0]}")
             gone = self.witness.changed(session, sight)
-            self.model.give_back_unlisted(session, worker, pairs, gone)
+            self.model.give_back_unlisted(session, worker, pairs, claims, gone)
         self.witness.compare(session, sight)
 
     @act(
@@ -949,7 +957,7 @@ class Machine(RuleBasedStateMachine):
             self.reap(DEFAULT_LIMIT, False)
         for number in self.workers[::2]:
             if self.model.worker(0, number):
-                self._heartbeat(0, number, [], offline=False)
+                self._heartbeat(0, number, [])
                 if left := [job for job in self.model.jobs(0, "lease") if job.worker == number]:
                     raise Broken(f"leases that worker {number} does not know of: {left}")
 

@@ -7,7 +7,7 @@ is told what was chosen, and raises `Broken` when that was not allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -268,12 +268,17 @@ class Model:
         return cancelled, {pair[0] for pair in pairs if not self.leased(session, pair)}
 
     def give_back_unlisted(
-        self, session: int, worker: int, pairs: Sequence[Pair], gone: Iterable[int]
+        self,
+        session: int,
+        worker: int,
+        pairs: Sequence[Pair],
+        claims: Collection[UUID],
+        gone: Iterable[int],
     ) -> None:
         """A heartbeat gave these jobs back, uncharged, because they were not listed."""
         for number in gone:
             job = self._of(session, number, "lease", "a heartbeat")
-            if job.worker != worker or (job.id, job.token) in pairs:
+            if job.worker != worker or (job.id, job.token) in pairs or job.token in claims:
                 raise Broken(f"a heartbeat of worker {worker} took job {job.id}")
             self._put_back(session, job)
 

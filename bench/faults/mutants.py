@@ -78,6 +78,11 @@ RULES: Mapping[str, Rule] = {
         "heartbeat.sql",
         (("then v_clock else v_clock + s.lease end", "then v_clock else w.expires_at end"),),
     ),
+    # What a process is still claiming is given to others.
+    "claims_not_in_hand": Rule(
+        "heartbeat.sql",
+        (("from unnest(p_claims) c (token) where c.token = g.token", "where false"),),
+    ),
     "floor_never_moves": Rule(
         "_settle.sql", (("v_next := coalesce(v_row.seq, v_mark + 1);", "v_next := v_floor.floor;"),)
     ),

@@ -4,7 +4,8 @@ create or replace function pgq.heartbeat(
     p_tokens  uuid[],
     p_busy    integer default 0,
     p_state   text default 'available',
-    p_token   uuid default null
+    p_token   uuid default null,
+    p_claims  uuid[] default '{}'
 )
 returns table (
     cancelled  bigint[],
@@ -52,7 +53,8 @@ begin
         perform pgq._refuse_worker(p_worker);
     end if;
 
-    -- Older than two heartbeats and not in hand: a claim whose answer was lost. It goes back as it was.
+    -- Older than two heartbeats, not in hand, and nobody waits for the answer of its claim any more: it was
+    -- lost. The job goes back as it was.
     for v_long in
         select g.job_id, g.token
         from pgq.long_lease g
@@ -63,6 +65,7 @@ begin
                 where h.id = g.job_id
                     and h.token = g.token
             )
+            and not exists (select from unnest(p_claims) c (token) where c.token = g.token)
         order by g.job_id
         limit 1000
     loop
@@ -125,5 +128,5 @@ begin
 end
 $$;
 comment on function pgq.heartbeat is
-    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, and whether suspects wait in its queues. p_state: available, busy, draining, or offline to unregister. p_token: what it registered with; with another one the id is somebody elses. PQ008: the worker has expired.';
+    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, and whether suspects wait in its queues. p_state: available, busy, draining, or offline to unregister. p_token: what it registered with; with another one the id is somebody elses. p_claims: tokens of claims whose answer it has not read yet; their leases stay. PQ008: the worker has expired.';
 select pgq._allow('heartbeat', 'pgq_worker');

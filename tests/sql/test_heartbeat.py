@@ -121,6 +121,18 @@ def test_short_lease_that_is_not_in_hand_stays(conn: Conn) -> None:
     assert state(conn, lease["id"]) == "running"
 
 
+def test_long_lease_of_a_claim_under_way_stays(conn: Conn) -> None:
+    """Its answer is there, and the process that is to read it is busy."""
+    worker = register(conn)
+    unread, lost = running(conn, worker=worker), running(conn, worker=worker)
+    prolong(conn)
+    beat(conn, worker, claims=[unread["token"], None])
+    assert state(conn, unread["id"]) == "running"
+    assert state(conn, lost["id"]) == "ready"
+    beat(conn, worker, claims=None)
+    assert state(conn, unread["id"]) == "ready"
+
+
 def test_lease_is_in_hand_only_with_its_token(conn: Conn) -> None:
     worker = register(conn)
     old = running(conn, worker=worker)

@@ -175,3 +175,36 @@ def test_worker_of_which_only_a_child_was_stopped_keeps_its_jobs(
 
     jobs.wait(job, "succeeded")
     assert ledger.count("begin", job) == 1
+
+
+CLAIM_WAITS = """
+select count(*)
+from pg_stat_activity
+where datname = current_database()
+    and application_name ~ '^pgq claims'
+    and wait_event_type = 'Lock'
+"""
+
+
+def test_claim_whose_answer_waits_for_a_busy_process_keeps_its_job(
+    start: Start, jobs: Jobs, ledger: Ledger, dsn: str
+) -> None:
+    job = jobs.add("wait", '{"seconds": 0}')
+    with psycopg.connect(dsn) as other:
+        other.execute("lock table pgq.tally in exclusive mode")
+        worker = start()
+        until(lambda: jobs.one(CLAIM_WAITS), "a claim is under way")
+        [child] = worker.children()
+        os.kill(child, signal.SIGSTOP)
+
+    until(lambda: jobs.one("select count(*) from pgq.long_lease"), "the lease is a long one")
+    beat = jobs.one("select heartbeat_at from pgq.worker")
+    until(
+        lambda: jobs.one("select heartbeat_at > %s + interval '1.2 s' from pgq.worker", beat),
+        "heartbeats go on",
+    )
+    assert jobs.state(job) == "running"
+
+    os.kill(child, signal.SIGCONT)
+    jobs.wait(job, "succeeded")
+    assert ledger.count("begin", job) == 1

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from typing import Any, NoReturn
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import anyio
 import psycopg
@@ -41,6 +41,12 @@ def test_reader_of_slots_sees_what_the_writer_holds() -> None:
     assert (held[7].token, held[7].begun, held[8].begun) == (token, True, False)
     assert (held[7].overdue(106.0), held[8].overdue(106.0)) == (1.0, -math.inf)
     assert supervisor.busy == 1
+
+    assert supervisor.claiming is None
+    child.claim(token.bytes)
+    assert supervisor.claiming == token
+    child.claim(None)
+    assert supervisor.claiming is None
 
     child.end(first)
     child.give(second)
@@ -138,6 +144,9 @@ class Away:
     async def fetch(self, *_: object, **__: object) -> NoReturn:
         self.calls += 1
         raise Unavailable("away")
+
+    def claiming(self) -> list[UUID]:
+        return []
 
     def held(self) -> list[Held]:
         return []

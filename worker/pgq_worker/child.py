@@ -82,6 +82,7 @@ class Child:
         self._claims = Claims(
             claims,
             self._dispatcher,
+            slots,
             executor=plan.executor,
             queues=list(plan.limits),
             suspects=plan.suspects,

@@ -18,6 +18,7 @@ from pgq_worker import arrays, logs
 from pgq_worker.dispatcher import Dispatcher
 from pgq_worker.jobs import Row
 from pgq_worker.sessions import Session
+from pgq_worker.slots import Slots
 
 log = logs.get("claims")
 
@@ -45,6 +46,7 @@ class Claims:
         self,
         session: Session,
         dispatcher: Dispatcher,
+        slots: Slots,
         *,
         executor: int,
         queues: Sequence[str],
@@ -53,6 +55,7 @@ class Claims:
     ) -> None:
         self._session = session
         self._dispatcher = dispatcher
+        self._slots = slots
         self._executor = executor
         self._queues = deque(queues)
         self._turn = 1
@@ -149,15 +152,20 @@ class Claims:
             self._uncovered.clear()
             return False
         token = uuid4()
-        rows = await self._insist(token, names, limits)
+        self._slots.claim(token.bytes)
+        try:
+            rows = await self._insist(token, names, limits)
+            if rows:
+                self.claimed_at = time.monotonic()
+                self._dispatcher.accept(cast("list[Row]", rows), token)
+        finally:
+            self._slots.claim(None)
         self._uncovered.difference_update(names)
         found = {row[1] for row in rows}
         self._hot = (self._hot - set(names)) | found
         if not rows:
             self._streak = 0
             return False
-        self.claimed_at = time.monotonic()
-        self._dispatcher.accept(cast("list[Row]", rows), token)
         self._uncovered = set(self._queues)
         if not self._streak:
             self._streak_at = self.claimed_at

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -37,7 +37,8 @@ REGISTER = (
 )
 HEARTBEAT = (
     "select cancelled, lost, suspects from pgq.heartbeat(p_worker => %s, p_ids => %s::bigint[], "
-    "p_tokens => %s::uuid[], p_busy => %s, p_state => %s, p_token => %s::uuid)"
+    "p_tokens => %s::uuid[], p_busy => %s, p_state => %s, p_token => %s::uuid, "
+    "p_claims => %s::uuid[])"
 )
 
 
@@ -54,6 +55,8 @@ class Registration:
 
 class Holder(Protocol):
     """Who runs the jobs: told what becomes of the worker, asked what is in hand."""
+
+    def claiming(self) -> list[UUID]: ...
 
     def held(self) -> list[Held]: ...
 
@@ -157,7 +160,7 @@ class Standing:
             try:
                 await self._session.fetch(
                     HEARTBEAT,
-                    (self.registration.worker, "{}", "{}", 0, "offline", self._token),
+                    (self.registration.worker, "{}", "{}", 0, "offline", self._token, "{}"),
                     timeout=2,
                 )
             except (PgqError, psycopg.Error) as error:
@@ -192,6 +195,8 @@ class Standing:
         return registration
 
     async def _beat(self, registration: Registration) -> None:
+        # First: what a claim brings is in hand before it is no longer under way.
+        claiming = self._holder.claiming()
         held = {job.id: job for job in self._holder.held()}
         values: Sequence[object] = (
             registration.worker,
@@ -200,6 +205,7 @@ class Standing:
             self._holder.busy(),
             self._holder.state(),
             self._token,
+            arrays.uuids([token.bytes for token in claiming]),
         )
         sent_at = time.monotonic()
         rows = await self._session.fetch(

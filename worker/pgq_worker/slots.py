@@ -1,7 +1,8 @@
 """What a child holds, in memory that its supervisor shares.
 
-The child writes here before it does anything, so the supervisor knows the jobs in hand, those whose
-handler has begun, and when they are out of time, even when the child is stuck or dead.
+The child writes here before it does anything, so the supervisor knows the claim under way, the jobs
+in hand, those whose handler has begun, and when they are out of time, even when the child is stuck
+or dead.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _SLOT = struct.Struct("16sddq")
 _WORD = 8
 _HEADER, _WORDS = 8, _SLOT.size // _WORD
 _BEGUN, _TIMEOUT, _ID = 2, 3, 4
+_CLAIM = slice(2 * _WORD, 4 * _WORD)
+"""Of the header, after the tick and the number of handlers: the token of the claim under way."""
+_NO_CLAIM = bytes(2 * _WORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,10 @@ class Slots:
     def used_count(self) -> int:
         return self.size - len(self._free)
 
+    def claim(self, token: bytes | None) -> None:
+        """A claim with this token is under way; None: what the last one brought is noted."""
+        self._view[_CLAIM] = token or _NO_CLAIM
+
     def take(self, job_id: int, token: bytes, timeout: float) -> int:
         """Note a job that was claimed; returns its slot."""
         slot = self._free.pop()
@@ -114,6 +122,12 @@ class Slots:
     @property
     def busy(self) -> int:
         return self._numbers[1]
+
+    @property
+    def claiming(self) -> UUID | None:
+        """The token of the claim under way. Look before `held`: it may bring jobs in between."""
+        token = bytes(self._view[_CLAIM])
+        return None if token == _NO_CLAIM else UUID(bytes=token)
 
     def held(self) -> list[Held]:
         """The jobs in hand."""

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from typing import Any, Literal
+from uuid import UUID
 
 import anyio
 import psycopg
@@ -109,6 +110,11 @@ class Supervisor:
         self._stopping.set()
 
     # What the standing asks and tells
+
+    def claiming(self) -> list[UUID]:
+        """Tokens of claims whose answer no child has taken note of."""
+        tokens = [child.slots.claiming for child in self._children.values()]
+        return [token for token in tokens if token is not None]
 
     def held(self) -> list[Held]:
         """Jobs in the hands of the children, and of dead ones until the database knows."""

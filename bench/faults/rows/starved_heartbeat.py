@@ -8,14 +8,25 @@ from faults.stage import Stage
 
 PROCESSES = 4
 RATE = 50
-TASKS = ("spin", "block", "hold_the_gil")
+TASKS = ("block", "spin", "hold_the_gil")
+CROWD = 100
+"""Jobs that come right after each of them, so that its process is claiming when it is starved."""
+TAKES = 0.05
+"""Seconds that each of these takes."""
+QUEUE = "crowded"
 
 
 def _play(stage: Stage) -> None:
     takes = max(stage.seconds, 2 * stage.lease)
-    stage.crew.hire(stage.dsn, "--processes", str(PROCESSES), "--concurrency", "2")
-    stage.wait_for_workers()
-    starving = [job for task in TASKS for job in stage.enqueue(1, task, seconds=takes)]
+    starving: list[int] = []
+    crowd: list[int] = []
+    for task in TASKS:
+        starving += stage.enqueue(1, task, queue=QUEUE, seconds=takes)
+        crowd += stage.enqueue(CROWD, queue=QUEUE, seconds=TAKES)
+    # At first half of the room is that queue's: a process claims again before it runs what it got.
+    queues = ("--queues", f"{QUEUE},default")
+    stage.crew.hire(stage.dsn, "--processes", str(PROCESSES), "--concurrency", "20", *queues)
+    stage.wait_until(lambda: len(stage.begun(starving)) == len(starving))
     with stage.load(rate=RATE):
         stage.pass_time(takes)
     stage.finish(2 * takes + 20)
@@ -23,12 +34,17 @@ def _play(stage: Stage) -> None:
     runs = stage.ledger.runs()
     took = [run.ended - run.began for job in starving for run in runs[job] if run.ended]
     long = [seconds for seconds in took if seconds > stage.lease]
+    begun = stage.begun([*starving, *crowd])
+    late = [at for at in begun.values() if at > min(begun.values()) + stage.lease]
+    twice = {job: ran for job, ran in runs.items() if len(ran) > 1}
     with stage.session() as session:
         expired, blamed = workers_expired(session), interruptions(session)
     stage.figure("handlers that starved their process", len(long), least=len(TASKS))
+    stage.figure("jobs that waited for them", len(late), least=1)
     stage.figure("workers expired", expired, most=0)
     stage.figure("jobs lost by a worker", len(blamed), most=0)
-    stage.figure("jobs begun twice", sum(len(ran) > 1 for ran in runs.values()), most=0)
+    stage.figure("jobs begun twice", len(twice), most=0)
+    stage.evidence(f"begun twice: {ran}" for ran in list(twice.values())[:5])
     stage.figure("worker processes that ended", stage.crew.deaths(), most=0)
 
 
@@ -39,6 +55,9 @@ ROW = Row(
     play=_play,
     short=8,
     full=60,
-    brief=5,
-    mutants={"heartbeat_with_handlers": "workers expired"},
+    brief=4,
+    mutants={
+        "heartbeat_with_handlers": "workers expired",
+        "claims_not_in_hand": "jobs begun twice",
+    },
 )
