@@ -1,28 +1,55 @@
 create or replace function pgq.list_queues()
 returns table (
-    queue         text,
-    paused_at     timestamptz,
-    scheduled     bigint,
-    ready         bigint,
-    running       bigint,
-    retrying      bigint,
-    dead          bigint,
-    succeeded     bigint,
-    cancelled     bigint,
-    workers       integer,
-    max_attempts  integer,
-    timeout       interval
+    queue            text,
+    paused_at        timestamptz,
+    scheduled        bigint,
+    ready            bigint,
+    running          bigint,
+    retrying         bigint,
+    dead             bigint,
+    succeeded        bigint,
+    cancelled        bigint,
+    workers          integer,
+    max_attempts     integer,
+    timeout          interval,
+    oldest_ready_at  timestamptz
 )
 language sql
 stable
 security definer
 set search_path = ''
+as $$
+    select q.* from pgq._queues(null) q order by q.queue
+$$;
+comment on function pgq.list_queues is
+    'Queues that ever had a job or have settings. Depths come from what was counted, never from counting jobs; succeeded and cancelled are totals since the installation; workers are the live ones that take the queue; oldest_ready_at is since when the job that is next, or of several priorities the oldest, could have started.';
+select pgq._allow('list_queues', 'pgq_viewer');
+
+create or replace function pgq._queues(p_queue text)
+returns table (
+    queue            text,
+    paused_at        timestamptz,
+    scheduled        bigint,
+    ready            bigint,
+    running          bigint,
+    retrying         bigint,
+    dead             bigint,
+    succeeded        bigint,
+    cancelled        bigint,
+    workers          integer,
+    max_attempts     integer,
+    timeout          interval,
+    oldest_ready_at  timestamptz
+)
+language sql
+stable
+set search_path = ''
 set jit = off
 as $$
     with known as (
-        select l.queue from pgq.lane l
+        select l.queue from pgq.lane l where p_queue is null or l.queue = p_queue
         union
-        select q.queue from pgq.queue q
+        select q.queue from pgq.queue q where p_queue is null or q.queue = p_queue
     ),
     moved as (
         select c.queue, split_part(c.label, '>', 1) as from_state, split_part(c.label, '>', 2) as to_state, c.n
@@ -31,6 +58,8 @@ as $$
             union all
             select t.queue, t.label, t.n from pgq.tally t where t.metric = 'transition'
         ) c
+        where p_queue is null
+            or c.queue = p_queue
     ),
     depth as (
         select m.queue, m.state, sum(m.n)::bigint as n, sum(m.entered)::bigint as entered
@@ -57,13 +86,12 @@ as $$
             where k.queue = any (w.queues)
         ),
         s.max_attempts,
-        s.timeout
+        s.timeout,
+        pgq._oldest_ready(k.queue)
     from known k
     cross join lateral pgq._settings(k.queue) s
     left join depth d on d.queue = k.queue
     group by k.queue, s.paused_at, s.max_attempts, s.timeout
-    order by k.queue
 $$;
-comment on function pgq.list_queues is
-    'Queues that ever had a job or have settings. Depths come from what was counted, never from counting jobs; succeeded and cancelled are totals since the installation; workers are the live ones that take the queue.';
-select pgq._allow('list_queues', 'pgq_viewer');
+comment on function pgq._queues is 'What pgq.list_queues tells, of all queues or of one.';
+select pgq._allow('_queues');

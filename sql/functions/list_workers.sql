@@ -15,6 +15,28 @@ stable
 security definer
 set search_path = ''
 as $$
+    select w.* from pgq._workers(null) w order by w.id
+$$;
+comment on function pgq.list_workers is
+    'Workers, and those that went lately (offline). busy is what they said at their last heartbeat.';
+select pgq._allow('list_workers', 'pgq_viewer');
+
+create or replace function pgq._workers(p_id bigint)
+returns table (
+    id            bigint,
+    name          text,
+    state         text,
+    queues        text[],
+    slots         integer,
+    busy          integer,
+    started_at    timestamptz,
+    heartbeat_at  timestamptz,
+    info          json
+)
+language sql
+stable
+set search_path = ''
+as $$
     select
         w.id,
         w.name,
@@ -27,8 +49,8 @@ as $$
         w.info
     from pgq.worker w
     left join pgq._live_worker v on v.id = w.id
-    order by w.id
+    where p_id is null
+        or w.id = p_id
 $$;
-comment on function pgq.list_workers is
-    'Workers, and those that went lately (offline). busy is what they said at their last heartbeat.';
-select pgq._allow('list_workers', 'pgq_viewer');
+comment on function pgq._workers is 'What pgq.list_workers tells, of all workers or of one.';
+select pgq._allow('_workers');

@@ -3,7 +3,20 @@ from __future__ import annotations
 from typing import Any
 
 from sql.states import STATES, job_in
-from sql.support import Conn, answer, call, insert, move_clock, register, value
+from sql.support import (
+    Conn,
+    answer,
+    attempts,
+    call,
+    claim,
+    claim_one,
+    hold,
+    insert,
+    move_clock,
+    register,
+    settle,
+    value,
+)
 
 DEPTHS = ("scheduled", "ready", "running", "retrying", "dead")
 
@@ -71,3 +84,62 @@ def test_queue_of_many_lanes_is_listed_once(conn: Conn) -> None:
     for priority in range(3):
         insert(conn, priority=priority)
     assert [each["queue"] for each in call(conn, "list_queues")] == ["default"]
+
+
+# The oldest that waits -------------------------------------------------------------------------
+
+
+def waiting_since(conn: Conn, queue: str = "default") -> Any:
+    return queues(conn)[queue]["oldest_ready_at"]
+
+
+def test_queue_in_which_nothing_waits_has_no_oldest(conn: Conn) -> None:
+    for wanted in STATES:
+        job_in(conn, wanted, queue=wanted)
+    assert [name for name, each in queues(conn).items() if each["oldest_ready_at"]] == ["ready"]
+
+
+def test_oldest_of_all_priorities_counts(conn: Conn) -> None:
+    (late,) = insert(conn, priority=9)
+    insert(conn, 2, priority=0)
+    conn.execute(
+        "update pgq.job set created_at = created_at - interval '1 hour' where id = %s", [late]
+    )
+    created = value(conn, "select created_at from pgq.job where id = %s", [late])
+    assert waiting_since(conn) == created
+
+
+def test_next_of_a_lane_counts(conn: Conn) -> None:
+    first, second = insert(conn, 2)
+    since = "select created_at from pgq.job where id = %s"
+    conn.execute(
+        "update pgq.job set created_at = created_at - interval '1 hour' where id = %s", [first]
+    )
+    assert waiting_since(conn) == value(conn, since, [first])
+    claim(conn)
+    assert waiting_since(conn) == value(conn, since, [second])
+
+
+def test_job_waits_from_its_time_on(conn: Conn) -> None:
+    (job,) = insert(conn)
+    conn.execute(
+        "update pgq.job set created_at = now() - interval '2 hours',"
+        " run_at = now() - interval '1 hour'"
+    )
+    assert waiting_since(conn) == value(conn, "select run_at from pgq.job where id = %s", [job])
+
+
+def test_job_that_is_tried_again_waits_from_its_last_attempt_on(conn: Conn) -> None:
+    job = job_in(conn, "retrying")
+    conn.execute("update pgq.job set created_at = now() - interval '2 hours'")
+    answer(conn, "run_now", id=job)
+    assert waiting_since(conn) == attempts(conn, job)[-1]["ended_at"]
+
+
+def test_oldest_is_found_from_the_floor(conn: Conn) -> None:
+    """What was claimed leaves dead rows behind, which nothing walks over twice."""
+    insert(conn, 2)
+    call(conn, "complete", **hold(claim_one(conn)))
+    settle(conn)
+    conn.execute("update pgq.ready set seq = 1")
+    assert waiting_since(conn) is None

@@ -201,6 +201,11 @@ def do_tail_logs(conn: Conn) -> None:
     call(conn, "tail_logs", ids=ids, afters=[10] * len(ids))
 
 
+def do_oldest_ready(conn: Conn) -> None:
+    claim(conn, queues=QUEUES, limits=10)
+    conn.execute("select pgq._oldest_ready(q.queue) from unnest(%s::text[]) q (queue)", [QUEUES])
+
+
 def do_promote(conn: Conn) -> None:
     conn.execute(
         "update pgq.delayed set run_at = clock_timestamp() where job_id in"
@@ -249,6 +254,7 @@ HOT: list[tuple[Callable[[Conn], None], set[str]]] = [
     (do_heartbeat, {"lease", "long_lease"}),
     (do_watch, {"ready", "delayed", "lease", "finished"}),
     (do_tail_logs, {"log"}),
+    (do_oldest_ready, {"ready", "job"}),
     (do_promote, {"delayed"}),
     (do_fold, {"tally"}),
     (do_settle, {"ready"}),
