@@ -11,7 +11,7 @@ test: $(ready)
 check: $(ready)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy pgq worker examples bench
+	$(BIN)/mypy pgq server worker examples bench
 
 demo: $(ready)
 	$(BIN)/pgq demo

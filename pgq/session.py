@@ -33,7 +33,8 @@ class Session:
 
     def __init__(self, connection: psycopg.AsyncConnection[TupleRow], *, pooler: bool) -> None:
         self.pgconn: PGconn = connection.pgconn
-        self._connection = connection
+        self.connection = connection
+        """For transactions and pipelines."""
         self._room = 0 if pooler else STATEMENTS
         self._transformer = Transformer(connection)
         self._names: dict[tuple[str, tuple[int, ...]], bytes] = {}
@@ -51,14 +52,14 @@ class Session:
         name = self._names.get((statement.sql, types))
         if name is None:
             if len(self._names) >= self._room:
-                return await connections.fetch(self._connection, statement)
+                return await connections.fetch(self.connection, statement)
             name = await self._prepare(statement.sql, types)
         self.pgconn.send_query_prepared(name, values, formats)
         return self._rows(await self._results())
 
     async def close(self) -> None:
         """End it, whatever it is doing."""
-        await self._connection.close()
+        await self.connection.close()
 
     async def _prepare(self, sql: str, types: tuple[int, ...]) -> bytes:
         name = b"pgq_%d" % len(self._names)
@@ -70,14 +71,14 @@ class Session:
     def _rows(self, results: list[PGresult]) -> Rows:
         result = results[-1]
         if result.status == ExecStatus.FATAL_ERROR:
-            raise error_from_result(result, encoding=self._connection.info.encoding)
+            raise error_from_result(result, encoding=self.connection.info.encoding)
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
     async def _results(self) -> list[PGresult]:
         """What the server answers to what was sent."""
         if self.pgconn.flush():
-            return await self._connection.wait(generators.execute(self.pgconn))
+            return await self.connection.wait(generators.execute(self.pgconn))
         loop = asyncio.get_running_loop()
         answer = _Answer(self.pgconn, loop.create_future())
         loop.add_reader(self.pgconn.socket, answer.read)
@@ -85,7 +86,7 @@ class Session:
             return await answer.complete
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True), suppress(psycopg.Error):
-                await self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+                await self.connection.cancel_safe(timeout=CANCEL_TIMEOUT)
             raise
         finally:
             loop.remove_reader(self.pgconn.socket)

@@ -6,7 +6,8 @@ import asyncio
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -25,7 +26,7 @@ S = TypeVar("S", psycopg.Connection[TupleRow], Session)
 L = TypeVar("L")
 
 PREPARE_AFTER = 1
-"""Uses of a statement in a sync session after which it is prepared."""
+"""Uses of a statement after which a connection of psycopg's prepares it."""
 
 _CHANGED = ("42883", "XX000", "0A000")
 """Function does not exist, cache lookup failed, a prepared statement would return something else:
@@ -43,8 +44,24 @@ class Sessions:
     between us and the server.
     """
 
-    def __init__(self, dsn: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        dsn: Callable[[], str],
+        *,
+        size: int = SIZE,
+        patience: float | None = None,
+        adapt: Callable[[psycopg.AsyncConnection[TupleRow]], None] | None = None,
+        **options: Any,
+    ) -> None:
+        """`options` are those of `database.parameters`; `adapt` is for new asynchronous sessions.
+
+        Who waited `patience` seconds for one of `size` asynchronous sessions gets `Unavailable`.
+        """
         self._dsn = dsn
+        self._size = size
+        self._patience = patience
+        self._adapt = adapt
+        self._options = {"application_name": "pgq client", **options}
         self._sync: _Idle[psycopg.Connection[TupleRow], threading.Semaphore] | None = None
         self._async: _Idle[Session, anyio.Semaphore] | None = None
 
@@ -56,7 +73,7 @@ class Sessions:
         try:
             return await self._fetch(statement)
         except (psycopg.Error, errors.PgqError) as error:
-            if not _is_changed(error):
+            if not is_changed(error):
                 raise
         await self.close()
         return await self._fetch(statement)
@@ -66,7 +83,7 @@ class Sessions:
         try:
             return self._fetch_sync(statement)
         except (psycopg.Error, errors.PgqError) as error:
-            if not _is_changed(error):
+            if not is_changed(error):
                 raise
         self.close_sync()
         return self._fetch_sync(statement)
@@ -84,17 +101,41 @@ class Sessions:
         while session := sessions.take():
             session.close()
 
-    async def _fetch(self, statement: Statement) -> Rows:
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A session for more than a statement; errors within become those of `pgq.errors`."""
         sessions = self._idle()
-        async with sessions.limit:
+        await self._wait_for(sessions.limit)
+        try:
             session = sessions.take_alive() or await self._open()
             try:
                 with database.translated(self._dsn()):
-                    return await session.fetch(statement)
+                    yield session
             finally:
                 if not sessions.give(session):
                     with anyio.CancelScope(shield=True):
                         await session.close()
+        finally:
+            sessions.limit.release()
+
+    async def _wait_for(self, limit: anyio.Semaphore) -> None:
+        try:
+            limit.acquire_nowait()
+        except anyio.WouldBlock:
+            pass
+        else:
+            return
+        try:
+            with anyio.fail_after(self._patience):
+                await limit.acquire()
+        except TimeoutError:
+            raise errors.Unavailable(
+                f"all {self._size} sessions with the database are busy; try again"
+            ) from None
+
+    async def _fetch(self, statement: Statement) -> Rows:
+        async with self.session() as session:
+            return await session.fetch(statement)
 
     def _fetch_sync(self, statement: Statement) -> Rows:
         sessions = self._idle_sync()
@@ -108,17 +149,22 @@ class Sessions:
                     session.close()
 
     async def _open(self) -> Session:
-        connection = await database.connect_async(self._dsn(), application_name="pgq client")
+        connection = await database.connect_async(self._dsn(), **self._options)
         try:
+            if self._adapt:
+                self._adapt(connection)
             with database.translated(self._dsn()):
                 pid = (await connections.fetch(connection, _PID))[0][0]
         except BaseException:
             connection.pgconn.finish()
             raise
-        return Session(connection, pooler=pid != connection.info.backend_pid)
+        pooler = pid != connection.info.backend_pid
+        if not pooler:
+            connection.prepare_threshold = PREPARE_AFTER
+        return Session(connection, pooler=pooler)
 
     def _open_sync(self) -> psycopg.Connection[TupleRow]:
-        session = database.connect(self._dsn(), application_name="pgq client")
+        session = database.connect(self._dsn(), **self._options)
         try:
             with database.translated(self._dsn()):
                 if connections.fetch_sync(session, _PID)[0][0] == session.info.backend_pid:
@@ -131,7 +177,8 @@ class Sessions:
     def _idle(self) -> _Idle[Session, anyio.Semaphore]:
         owner = (os.getpid(), asyncio.get_running_loop())
         if self._async is None or self._async.owner != owner:
-            self._async = _Idle(owner=owner, limit=anyio.Semaphore(SIZE, fast_acquire=True))
+            limit = anyio.Semaphore(self._size, fast_acquire=True)
+            self._async = _Idle(owner=owner, limit=limit)
         return self._async
 
     def _idle_sync(self) -> _Idle[psycopg.Connection[TupleRow], threading.Semaphore]:
@@ -177,6 +224,7 @@ class _Idle(Generic[S, L]):
         return True
 
 
-def _is_changed(error: BaseException) -> bool:
+def is_changed(error: BaseException) -> bool:
+    """Whether a migration beside us explains it, so that trying once more is right."""
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     return isinstance(cause, psycopg.Error) and cause.sqlstate in _CHANGED

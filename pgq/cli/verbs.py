@@ -11,8 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from pgq import config, database, schema
-from pgq.cli import extremes
+from pgq import config, database, extremes, schema
 
 Session = psycopg.Connection[Any]
 Row = dict[str, Any]

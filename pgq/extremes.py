@@ -30,7 +30,7 @@ class _Interval(IntervalLoader):
             return timedelta.max
 
 
-def tolerate(session: psycopg.Connection[Any]) -> None:
+def tolerate(session: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     """Let the session read such values as the nearest that Python has."""
     session.adapters.register_loader("timestamptz", _Timestamptz)
     session.adapters.register_loader("interval", _Interval)

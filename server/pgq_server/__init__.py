@@ -1,0 +1,1 @@
+"""The service: HTTP API and dashboard, over the public SQL verbs and nothing else."""

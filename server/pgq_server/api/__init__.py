@@ -1,0 +1,1 @@
+"""Handlers of `/api/v1`, one module for each kind of thing."""

@@ -1,0 +1,136 @@
+"""Reads what comes in, into the models that a route declares. Raises `Refusal`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, get_args, get_origin
+from urllib.parse import unquote_to_bytes
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from pgq_server import documents
+from pgq_server.problems import Invalid, Refusal
+from pgq_server.routes import Route
+
+
+def path_of(request: Request, route: Route) -> BaseModel | None:
+    """The parameters in the path."""
+    if route.path_model is None:
+        return None
+    values = {}
+    for name, text in request.path_params.items():
+        try:
+            values[name] = unquote_to_bytes(text).decode()
+        except UnicodeDecodeError:
+            raise Refusal("malformed", f"path.{name} is not UTF-8.") from None
+    return _checked(route.path_model, values, "path")
+
+
+def query_of(request: Request, route: Route) -> BaseModel | None:
+    """The parameters after the question mark."""
+    model = route.query
+    values: dict[str, Any] = {}
+    many = _lists(model) if model else frozenset()
+    for name, text in request.query_params.multi_items():
+        if name in many:
+            values.setdefault(name, []).append(text)
+        elif name in values:
+            error = Invalid(location=f"query.{name}", message="given twice")
+            raise Refusal("invalid-request", f"query.{name}: given twice", errors=[error])
+        else:
+            values[name] = text
+    if model is None:
+        if not values:
+            return None
+        model = _Nothing
+    checked = _checked(model, values, "query")
+    return None if route.query is None else checked
+
+
+async def body_of(request: Request, route: Route, limit: int) -> tuple[BaseModel | None, bytes]:
+    """The body, and the bytes that it was."""
+    content = await _content(request, limit)
+    if route.body is None:
+        if content:
+            raise Refusal("invalid-request", "body: this route takes none; leave it out.")
+        return None, b""
+    if content:
+        _check_type(request)
+        value = documents.decode(content, documents.shape_of(route.body))
+    else:
+        value = {}
+    return _checked(route.body, value, "body"), content
+
+
+def _check_type(request: Request) -> None:
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.replace(" ", "").lower()
+    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+        raise Refusal(
+            "unsupported-media-type",
+            "The body is not sent as application/json.",
+            hint="Send `Content-Type: application/json`.",
+        )
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refusal("unsupported-media-type", "The body is compressed; send it as it is.")
+
+
+async def _content(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > limit:
+                raise _too_large(limit)
+    except ClientDisconnect:
+        raise Refusal("malformed", "The body ended early.") from None
+    return bytes(content)
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(
+        "too-large",
+        f"The body is larger than {limit:,} bytes.",
+        headers={"Connection": "close"},
+    )
+
+
+class _Nothing(BaseModel, extra="forbid"):
+    """No parameter at all."""
+
+
+def _checked(model: type[BaseModel], values: object, where: str) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        errors = [
+            Invalid(location=_location(where, part["loc"]), message=_message(part))
+            for part in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        first = errors[0]
+        detail = f"{first.location}: {first.message}"
+        raise Refusal("invalid-request", detail, errors=errors) from None
+
+
+def _location(where: str, parts: tuple[int | str, ...]) -> str:
+    return ".".join([where, *(str(part)[:200] for part in parts)])
+
+
+def _message(part: Mapping[str, Any]) -> str:
+    if part["type"] == "extra_forbidden":
+        return "unknown"
+    return str(part["msg"]).removeprefix("Value error, ")
+
+
+@lru_cache
+def _lists(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, field in model.model_fields.items()
+        if any(get_origin(kind) is list for kind in (field.annotation, *get_args(field.annotation)))
+    )

@@ -1,0 +1,148 @@
+"""The kinds of values that models are made of.
+
+Ids are numbers, times RFC 3339, durations numbers of seconds in fields named `*_seconds`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+from pgq.job import State
+from pgq_server.documents import RawJson
+
+LONGEST = 36_500 * 86_400.0
+"""Seconds."""
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+class Request(BaseModel):
+    """What comes in: exactly as described, and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Reply(BaseModel):
+    """What goes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def _instant(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not _INSTANT.fullmatch(value):
+        raise ValueError("expected a time as in RFC 3339, as 2030-01-31T09:30:00Z")
+    try:
+        return datetime.fromisoformat(value.upper())
+    except ValueError as error:
+        raise ValueError(f"no such time: {error}") from None
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a time of the years 1 to 9999") from None
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if not 0 <= value <= LONGEST:
+        raise ValueError(f"expected 0 to {LONGEST:.0f} seconds")
+    return timedelta(seconds=value)
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("expected text without the character U+0000")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("expected whole Unicode characters") from None
+    return value
+
+
+def _number(value: object) -> object:
+    """A whole number in a path or query."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"-?[0-9]{1,19}", value):
+            raise ValueError("expected a whole number")
+        return int(value)
+    return value
+
+
+def _flag(value: object) -> object:
+    if isinstance(value, str):
+        if value not in ("true", "false"):
+            raise ValueError("expected true or false")
+        return value == "true"
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    AfterValidator(_utc),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Seconds = Annotated[
+    timedelta,
+    BeforeValidator(_seconds),
+    PlainSerializer(timedelta.total_seconds, return_type=float),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": LONGEST}),
+]
+Id = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**53 - 1)]
+Limit = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1000)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+__all__ = [
+    "Flag", "Id", "Instant", "Limit", "Name", "RawJson", "Reply", "Request", "Seconds",
+    "State", "Text", "columns_of",
+]  # fmt: skip
+
+
+class JobPath(Request):
+    """Names a job."""
+
+    id: Id
+
+
+class QueuePath(Request):
+    """Names a queue."""
+
+    queue: Name
+
+
+@lru_cache
+def columns_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The columns of a verb that a model's fields are read from, in its fields' order.
+
+    A field `x_seconds` is column x; JSON comes as text.
+    """
+    return tuple(_column(name, field.annotation) for name, field in model.model_fields.items())
+
+
+def _column(name: str, annotation: Any) -> str:
+    if annotation is RawJson or RawJson in get_args(annotation):
+        return f"{name}::text"
+    if name.endswith("_seconds"):
+        return f"{name.removesuffix('_seconds')} as {name}"
+    return name

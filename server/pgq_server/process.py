@@ -1,0 +1,94 @@
+"""One server process: listens, answers, and ends in good order."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from pgq import database, schema
+from pgq.errors import ConfigError
+from pgq_server import app
+from pgq_server.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's, which tells open streams to end before it waits for them.
+
+    The first signal stops it in good order, the second one at once; both end with status 0.
+    """
+
+    def __init__(self, application: Starlette, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in good order."""
+        self._application.state.services.stopping.set()
+        await super().shutdown(sockets)
+
+
+def check(settings: Settings) -> None:
+    """Refuse to start on a schema that is too old, or unprotected.
+
+    Raises `SchemaMismatch`, `ConfigError` or `Unavailable`.
+    """
+    with closing(database.connect(settings.dsn, application_name="pgq server")) as session:
+        schema.check(session)
+        if settings.is_open:
+            return
+        (any_token,) = database.fetch_one(session, "select pgq.has_tokens()")
+    if not any_token:
+        raise ConfigError(
+            f"tokens are needed to listen on {settings.host}, and there is none; make one with "
+            "`pgq token create NAME --scope admin`, or listen on 127.0.0.1"
+        )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket that the server listens on. Raises `ConfigError`."""
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}"
+        ) from None
+
+
+def url(settings: Settings, listening: socket.socket) -> str:
+    """Where people find the server."""
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.is_tls else 'http'}://{shown}:{port}{settings.prefix}/"
+
+
+def server(settings: Settings) -> Server:
+    """A server that has not begun; `run` it with the socket of `listen`."""
+    application = app.create(settings)
+    config = uvicorn.Config(
+        application,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        ws="none",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(settings.grace),
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    return Server(application, config)

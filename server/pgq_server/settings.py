@@ -1,0 +1,78 @@
+"""What the server was told, read once and frozen."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pgq.errors import ConfigError
+
+BODY_LIMIT = 1024 * 1024
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one server process. Raises `ConfigError` for those that make no sense together.
+
+    On a loopback address, no token is asked for, unless `require_token`.
+    """
+
+    dsn: str = field(repr=False)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    prefix: str = ""
+    """Of all paths, as the browser sees them: `/queue` behind a proxy; empty for none."""
+    body_limit: int = BODY_LIMIT
+    """Bytes."""
+    require_token: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    """Names in the Host header that are answered; empty: any."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    pool: int = 10
+    """Most sessions with the database."""
+    grace: float = 10.0
+    """Seconds that running requests get when the server is told to stop."""
+
+    def __post_init__(self) -> None:
+        if self.prefix and not _PREFIX.fullmatch(self.prefix):
+            raise ConfigError(
+                f"the prefix is {self.prefix!r}; expected a path that begins with / and does not "
+                "end with one, as /queue"
+            )
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ConfigError("TLS needs both a certificate and a key; give both or neither")
+        for path in (self.tls_certificate, self.tls_key):
+            if path is not None and not path.is_file():
+                raise ConfigError(f"{path} is no file; expected one in PEM format")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine reach the server."""
+        return is_loopback(self.host)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether whoever reaches the server may do everything, without a token.
+
+        A prefix tells of a proxy, which lets others in.
+        """
+        return self.is_loopback and not self.require_token and not self.prefix
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the server speaks TLS itself."""
+        return self.tls_certificate is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name can only mean this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

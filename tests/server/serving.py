@@ -1,0 +1,70 @@
+"""A server process, and a client of it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import pooler
+import processes
+from processes import Command
+
+
+class Service:
+    """A `pgq server` process that answers."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.url = command.said(r"pgq serves (\S+)/\n")[1]
+        self._clients: list[httpx.Client] = []
+
+    def client(self, token: str | None = None, **options: Any) -> httpx.Client:
+        """A client of the API; paths are relative to the root. It ends with the service."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= options.pop("headers", {})
+        client = httpx.Client(
+            base_url=self.url, headers=headers, timeout=processes.PATIENCE, **options
+        )
+        self._clients.append(client)
+        return client
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Tell it to stop, and wait for its exit status."""
+        self.command.process.send_signal(number)
+        return self.command.ended()
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+
+@contextmanager
+def serving(folder: Path, dsn: str, *options: str, **environment: str) -> Iterator[Service]:
+    """A server on a free port of loopback, for a while."""
+    arguments = [*options] if "--port" in options else ["--port", "0", *options]
+    folder.mkdir(parents=True, exist_ok=True)
+    with processes.running(
+        folder, "server", *arguments, DATABASE_URL=pooler.through(dsn), **environment
+    ) as command:
+        service = Service(command)
+        try:
+            yield service
+        finally:
+            service.close()
+
+
+def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
+    """The problem that was answered, which has this status and name."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert found["type"] == f"urn:pgq:problem:{name}", found
+    assert found["status"] == status
+    assert re.search(r"\w", found["title"] + found["detail"])
+    return found
