@@ -19,8 +19,9 @@ from pgq.task import Task
 _LIST = (
     "select j.id, j.task, j.queue, j.priority, j.state, j.tags, "
     "cast(p.payload as text), cast(p.headers as text) "
-    "from pgq.list_jobs("
-    "p_task => cast(? as text), p_queue => cast(? as text), p_limit => 10000) as j "
+    "from (select * from pgq.list_jobs("
+    "p_task => cast(? as text), p_queue => cast(? as text), p_limit => 10000) "
+    "where id is not null) as j "
     "cross join lateral pgq.get_payload(p_id => j.id) as p order by j.id"
 )
 

@@ -15,7 +15,7 @@ from pgq.job import State
 
 _LISTED = (
     "id", "task", "queue", "priority", "state", "attempt", "crashes", "suspect", "run_at",
-    "created_at", "claimed_at", "started_at", "finished_at", "worker", "tags",
+    "created_at", "claimed_at", "started_at", "finished_at", "worker", "tags", "looked_to",
 )  # fmt: skip
 _COLUMNS = {
     "id": "id",
@@ -53,16 +53,41 @@ job.add_command(wait)
 @click.option("-s", "--state", type=click.Choice(get_args(State)), help="In this state.")
 @click.option("-t", "--task", help="Of this task.")
 @click.option("--tag", help="With this tag.")
+@click.option("--worker", type=values.job_id, metavar="ID", help="Run by this worker, or last so.")
+@click.option("--created-after", type=values.instant, metavar="TIME", help="Not before this time.")
+@click.option("--created-before", type=values.instant, metavar="TIME", help="Before this time.")
+@click.option(
+    "--payload",
+    type=values.at_place,
+    metavar="PATH=VALUE",
+    help="With this value at a place of the payload, as user.id=42.",
+)
 @click.option("--before", type=values.job_id, metavar="ID", help="Older than this job.")
 @click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--look-at",
+    "rows",
+    type=click.IntRange(1, 10_000_000),
+    default=100_000,
+    show_default=True,
+    help="Search no more jobs than this.",
+)
 @out.option
-def list_(output: out.Format, **filters: Any) -> None:
+def list_(payload: tuple[list[str], str] | None, output: out.Format, **filters: Any) -> None:
     """Jobs, the newest first."""
+    path, value = payload or (None, None)
     with verbs.session() as session:
-        jobs = verbs.rows(session, "list_jobs", _LISTED, **filters)
+        jobs = verbs.rows(session, "list_jobs", _LISTED, **filters, path=path, value=value)
         now = verbs.now(session)
+    looked_to = jobs.pop()["looked_to"] if jobs and jobs[-1]["id"] is None else None
+    _show_list(jobs, now=now, output=output)
+    if looked_to is not None:
+        click.echo(f"pgq: not all were looked at; go on with --before {looked_to}", err=True)
+
+
+def _show_list(jobs: list[verbs.Row], *, now: datetime, output: out.Format) -> None:
     if output == "json":
-        out.write(jobs, _LISTED, output=output)
+        out.write(jobs, _LISTED[:-1], output=output)
         return
     for each in jobs:
         waits = each["state"] in ("scheduled", "retrying")

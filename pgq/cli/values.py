@@ -115,6 +115,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
+def at_place(text: str) -> tuple[list[str], str]:
+    """PATH=VALUE: names with dots between them, and what stands there."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise click.BadParameter(f"{shown(text)} is no PATH=VALUE, as user.id=42")
+    return path.split("."), value
+
+
 def stdin() -> io.BufferedReader:
     """Standard input, as bytes."""
     if sys.stdin is None:

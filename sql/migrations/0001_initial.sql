@@ -164,6 +164,7 @@ create table pgq.delayed (
 );
 create index delayed_run_at_idx on pgq.delayed (run_at);
 create unique index delayed_job_id_idx on pgq.delayed (job_id);
+create index delayed_retry_idx on pgq.delayed (job_id) where why = 'retry';
 comment on table pgq.delayed is 'Jobs that start later: scheduled, retrying, snoozed, or waiting for a worker that knows the task.';
 
 create table pgq.lease (

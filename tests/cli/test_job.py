@@ -9,7 +9,18 @@ from psycopg.conninfo import make_conninfo
 
 from cli.conftest import Run
 from sql.states import STATES, job_in
-from sql.support import Conn, answer, call, column, hold, insert, running, state, value
+from sql.support import (
+    Conn,
+    answer,
+    call,
+    column,
+    hold,
+    insert,
+    register,
+    running,
+    state,
+    value,
+)
 
 
 def test_lists_jobs_newest_first(conn: Conn, pgq: Run, shell: Run) -> None:
@@ -40,6 +51,35 @@ def test_list_filters(conn: Conn, pgq: Run) -> None:
     ):
         listed = pgq("job", "list", *filters, "-o", "json").json
         assert [job["id"] for job in listed] == expected, filters
+
+
+def test_list_filters_by_payload_worker_and_time(conn: Conn, pgq: Run) -> None:
+    (one,) = insert(conn, payload='{"user": {"id": 42}}')
+    insert(conn, payload='{"user": {"id": 421}}')
+    worker = register(conn, "mail")
+    held = running(conn, worker=worker, queue="mail")["id"]
+    (old,) = insert(conn)
+    conn.execute("update pgq.job set created_at = now() - interval '5 hours' where id = %s", [old])
+    moment = value(conn, "select now() - interval '1 hour'").isoformat()
+    for filters, expected in (
+        (["--payload", "user.id=42"], [one]),
+        (["--worker", worker], [held]),
+        (["--created-before", moment], [old]),
+        (["--created-after", moment, "--task", "echo", "--queue", "mail"], [held]),
+    ):
+        listed = pgq("job", "list", *filters, "-o", "json").json
+        assert [job["id"] for job in listed] == expected, filters
+
+
+def test_list_says_where_it_stopped_looking(conn: Conn, pgq: Run) -> None:
+    (wanted, *others) = insert(conn, 4, tags=["x"])
+    search = ["job", "list", "--tag", "x", "--look-at", 2, "-o", "json"]
+    first = pgq(*search)
+    assert [job["id"] for job in first.json] == others[:0:-1]
+    assert first.err == f"pgq: not all were looked at; go on with --before {others[1]}\n"
+    rest = pgq(*search, "--before", others[1])
+    assert [job["id"] for job in rest.json] == [others[0], wanted]
+    assert rest.err == ""
 
 
 def test_a_table_fits_100_columns(conn: Conn, pgq: Run) -> None:
@@ -135,6 +175,8 @@ def test_an_unknown_job_is_told_of_with_code_3(pgq: Run, verb: str) -> None:
         (["list", "--state", "lost"], "'lost' is not one of"),
         (["list", "--limit", "0"], "0 is not in the range"),
         (["list", "-o", "xml"], "'xml' is not one of"),
+        (["list", "--payload", "user"], "'user' is no PATH=VALUE"),
+        (["list", "--created-after", "then"], "'then' is no time"),
         (["retry", "1", "2", "--payload", "{}"], "--payload is for one job"),
         (["retry", "1", "--payload", "{"], "line 1, column 2"),
         (["edit", "1"], "nothing to change"),

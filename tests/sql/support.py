@@ -56,7 +56,7 @@ def column(conn: Conn, query: str, params: Any = None) -> list[Any]:
     return [next(iter(each.values())) for each in rows(conn, query, params)]
 
 
-def call(conn: Conn, verb: str, **arguments: Any) -> list[Row]:
+def call(conn: Conn, verb: str, /, **arguments: Any) -> list[Row]:
     """Calls `pgq.<verb>` with arguments named without their `p_`, cast to the types it declares."""
     types = _argument_types(conn, verb)
     listed = sql.SQL(", ").join(
@@ -86,7 +86,7 @@ def _caller(conn: Conn) -> Iterator[Conn]:
         yield session
 
 
-def answer(conn: Conn, verb: str, **arguments: Any) -> Any:
+def answer(conn: Conn, verb: str, /, **arguments: Any) -> Any:
     """The single value that a verb returns."""
     (only,) = call(conn, verb, **arguments)
     (result,) = only.values()

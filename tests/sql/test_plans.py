@@ -30,7 +30,7 @@ ROWS = 200_000
 QUEUES = [f"q{i}" for i in range(10)]
 
 # What grows with the backlog or with history.
-LARGE = {"job", "ready", "delayed", "lease", "finished", "tally", "unique_key"}
+LARGE = {"job", "ready", "delayed", "lease", "finished", "dead", "tally", "unique_key"}
 
 
 @pytest.fixture(scope="module", params=["analysed", "never analysed"])
@@ -242,6 +242,24 @@ def do_prune(conn: Conn) -> None:
     answer(conn, "prune")
 
 
+def do_list_jobs(conn: Conn) -> None:
+    for state in (None, "scheduled", "ready", "running", "retrying", "succeeded"):
+        call(conn, "list_jobs", state=state)
+        call(conn, "list_jobs", state=state, queues=["q1", "q3"], after=0)
+        call(conn, "list_jobs", state=state, tag="none", rows=1_000)
+
+
+def do_count_jobs(conn: Conn) -> None:
+    for verb in ("cancel", "retry", "run_now", "purge"):
+        call(conn, "count_jobs", verb=verb, cap=1_000, rows=2_000)
+    call(conn, "count_jobs", cap=1_000)
+
+
+def do_search_payloads(conn: Conn) -> None:
+    for state in (None, "ready", "scheduled"):
+        call(conn, "list_jobs", state=state, path=["a"], value="1", rows=1_000)
+
+
 HOT: list[tuple[Callable[[Conn], None], set[str]]] = [
     (do_insert, set()),
     (do_claim, {"ready", "job", "lease"}),
@@ -261,6 +279,9 @@ HOT: list[tuple[Callable[[Conn], None], set[str]]] = [
     (do_reap, {"lease"}),
     (do_audit, {"job", "ready"}),
     (do_prune, set()),
+    (do_list_jobs, {"job", "ready", "delayed", "lease", "finished"}),
+    (do_count_jobs, {"job", "ready", "delayed", "finished"}),
+    (do_search_payloads, {"job", "ready", "delayed"}),
 ]
 
 
