@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -88,6 +89,20 @@ class Arguments:
                 with self._naming(name):
                     self._writer.dump_json([{name: value}])
             raise
+
+    def schema(self) -> dict[str, Any] | None:
+        """JSON Schema of the payloads: an object, or an array where parameters have no name.
+
+        None when a type has none.
+        """
+        if self.whole:
+            return {}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return (self._adapter or self._prepare()).json_schema()
+        except Exception:
+            return None
 
     def call(self, item: Any) -> Bound:
         """One element of `enqueue_many` as arguments, by the rule of payloads."""

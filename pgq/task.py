@@ -125,6 +125,10 @@ class Task(Generic[C, P, R]):
         """`bind_json` of a payload that is already decoded."""
         return self._arguments.load(to_json(payload))
 
+    def payload_schema(self) -> dict[str, Any] | None:
+        """JSON Schema of this task's payloads; None when one of its types has none."""
+        return self._arguments.schema()
+
     def dump_json(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """The payload, as JSON text, of a job with these arguments. Raises `TaskError`."""
         return self._arguments.dump(args, kwargs)

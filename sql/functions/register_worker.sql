@@ -27,10 +27,27 @@ begin
             'Correct the call.'
         );
     end if;
+    if json_typeof(p_info) <> 'object' or json_typeof(p_info -> 'tasks') not in ('object', 'null') then
+        perform pgq._refuse(
+            'PQ005',
+            'bad info of a worker',
+            format('info is %L; expected an object, and in it tasks as an object, or none.', left(p_info::text, 200)),
+            'Correct the call.'
+        );
+    end if;
     return query
     with added as (
-        insert into pgq.worker (name, queues, slots, info, token, expires_at)
-        select p_name, p_queues, p_slots, p_info, p_token, pgq._clock() + s.lease
+        insert into pgq.worker (name, queues, slots, info, tasks, token, expires_at)
+        select
+            p_name,
+            p_queues,
+            p_slots,
+            coalesce(
+                (select json_object_agg(e.key, e.value) from json_each(p_info) e where e.key <> 'tasks'), '{}'
+            ),
+            coalesce(nullif((p_info -> 'tasks')::text, 'null'), '{}')::json,
+            p_token,
+            pgq._clock() + s.lease
         from pgq.setting s
         returning id
     )
@@ -40,5 +57,5 @@ begin
 end
 $$;
 comment on function pgq.register_worker is
-    'Enters a worker process, which from now on sends a heartbeat each heartbeat interval, with the same token if it gives one; its leases end one lease interval after the last one.';
+    'Enters a worker process, which from now on sends a heartbeat each heartbeat interval, with the same token if it gives one; its leases end one lease interval after the last one. p_info is what people may want to know about it; "tasks" in it names the tasks that it knows, each with the JSON Schema of its payloads or null, for pgq.list_tasks.';
 select pgq._allow('register_worker', 'pgq_worker');

@@ -298,6 +298,7 @@ create table pgq.worker (
     busy          integer     not null default 0,
     state         text        not null default 'available',
     info          json        not null default '{}',
+    tasks         json        not null default '{}',
     started_at    timestamptz not null default now(),
     heartbeat_at  timestamptz not null default now(),
     expires_at    timestamptz not null,
@@ -305,6 +306,8 @@ create table pgq.worker (
     constraint worker_state_is_known check (state in ('available', 'busy', 'draining', 'offline'))
 ) with (fillfactor = 50);
 comment on table pgq.worker is 'Worker processes. The worker holds its leases, by its heartbeat.';
+comment on column pgq.worker.tasks is
+    'Names of the tasks that it knows, each with the JSON Schema of its payloads, or null.';
 comment on column pgq.worker.expires_at is 'On the lease clock. Expiry is final: state offline.';
 comment on column pgq.worker.token is
     'Of the process: a database that was restored gives ids out again, and one of two workers with the same id would give back what the other holds.';

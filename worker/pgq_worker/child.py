@@ -27,7 +27,7 @@ from pgq_worker.claims import Claims
 from pgq_worker.dispatcher import PREFETCH, Dispatcher
 from pgq_worker.execution import Execution
 from pgq_worker.lines import Capture, Lines
-from pgq_worker.loading import load_app
+from pgq_worker.loading import describe, load_app
 from pgq_worker.plan import ChildPlan
 from pgq_worker.reports import Reports
 from pgq_worker.sessions import Session
@@ -61,6 +61,7 @@ class Child:
     ) -> None:
         self._plan = plan
         self._channel = channel
+        self._app = app
         self._sessions = [
             Session(plan.dsn, name=f"pgq {kind} of {plan.title}"[:63], prepare=not plan.pooled)
             for kind in ("claims", "completions", "reports", "lines")
@@ -106,7 +107,7 @@ class Child:
         self._group.create_task(self._claims.run())
         if self._plan.suspects:
             self._group.create_task(self._end_when_idle())
-        self._channel.send("ready")
+        self._channel.send("ready", tasks=describe(self._app) if self._plan.describes else {})
         while (message := await self._channel.receive()) is not None:
             self._obey(message)
         os._exit(ORPHANED)

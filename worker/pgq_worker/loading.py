@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pgq import App
 from pgq.errors import ConfigError
+from pgq.task import Task
+
+SCHEMAS = 500_000
+"""Characters of schemas that a worker tells of; with more it tells the names alone."""
 
 
 def load_app(reference: str) -> App:
@@ -40,3 +46,21 @@ def load_app(reference: str) -> App:
             "expected a pgq.App"
         )
     return found
+
+
+def describe(app: App) -> dict[str, dict[str, Any] | None]:
+    """The app's tasks by name, each with the JSON Schema of its payloads, None without one."""
+    texts = {name: _schema(task) for name, task in app.tasks.items() if "\0" not in name}
+    if sum(map(len, texts.values())) > SCHEMAS:
+        return dict.fromkeys(texts)
+    return {name: json.loads(text) for name, text in texts.items()}
+
+
+def _schema(task: Task[..., ..., Any]) -> str:
+    """As JSON text that the database can read."""
+    try:
+        text = json.dumps(task.payload_schema(), ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except ValueError:
+        return "null"
+    return "null" if "\\u0000" in text else text

@@ -76,6 +76,8 @@ class ChildPlan:
     concurrency: int
     slots: int
     suspects: bool
+    describes: bool
+    """Whether it is to tell the tasks of its app."""
     pooled: bool
     log_level: str
     log_format: Literal["text", "json"]

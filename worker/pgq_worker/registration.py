@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID, uuid4
 
 import psycopg
@@ -88,6 +88,8 @@ class Standing:
         self._holder = holder
         self._check = check
         self._sooner = asyncio.Event()
+        self._tasks: dict[str, Any] = {}
+        self._tasks_known = asyncio.Event()
         self._token = str(uuid4())
         self._deadline = 0.0
         self._failures = 0
@@ -98,12 +100,17 @@ class Standing:
         self.answered_at = 0.0
         """When the last heartbeat that was answered was sent, on the clock of `time.monotonic`."""
 
+    def register(self, tasks: dict[str, Any]) -> None:
+        """The app is there: register as a worker that knows these tasks."""
+        self._tasks = tasks
+        self._tasks_known.set()
+
     def hurry(self) -> None:
         """Send the next heartbeat now."""
         self._sooner.set()
 
     async def run(self) -> None:
-        """Stay registered, for good."""
+        """Stay registered from `register` on, for good."""
         while True:
             registration = self.registration or await self._register()
             wait = registration.heartbeat
@@ -167,6 +174,7 @@ class Standing:
                 log.warning("could not unregister: %s", error)
 
     async def _register(self) -> Registration:
+        await self._tasks_known.wait()
         self._check((await self._session.insist("select pgq.version()", timeout=10))[0][0])
         info = {
             "host": socket.gethostname(),
@@ -175,6 +183,7 @@ class Standing:
             "processes": self._plan.processes,
             "concurrency": self._plan.concurrency,
             "app": self._plan.app,
+            "tasks": self._tasks,
         }
         sent_at = time.monotonic()
         rows = await self._session.insist(

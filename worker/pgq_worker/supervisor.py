@@ -218,6 +218,7 @@ class Supervisor:
                 concurrency=concurrency,
                 slots=slots_for(concurrency),
                 suspects=suspects,
+                describes=not self._loaded,
                 pooled=self._plan.pooled,
                 log_level=self._plan.log_level,
                 log_format=self._plan.log_format,
@@ -254,7 +255,9 @@ class Supervisor:
     async def _converse(self, child: ChildProcess) -> None:
         while (message := await child.channel.receive()) is not None:
             match message:
-                case {"kind": "ready"}:
+                case {"kind": "ready", "tasks": dict(tasks)}:
+                    if not self._loaded:
+                        self._standing.register(tasks)
                     child.ready = self._loaded = True
                     registration = self._standing.registration
                     if registration is not None and not self._standing.suspended:
