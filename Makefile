@@ -19,7 +19,7 @@ demo: $(ready)
 bench: $(ready)
 	$(BIN)/pgq bench $(ARGS)
 
-# What production does to a queue. Needs Linux and libfaketime.
+# What production does to a queue. Needs Linux, libfaketime, and root or namespaces for a small disk.
 faults: $(ready)
 	cd bench && ../$(BIN)/python -m faults $(ARGS)
 

@@ -28,7 +28,8 @@ _NETWORK: Mapping[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-_GONE = ("08", "28", "3D", "53", "57P", "58")
+_GONE = ("08", "25006", "28", "3D", "53", "57P", "58")
+"""No fault of the statement: no connection, no room, no writes for now (25006), no such server."""
 _MISSING = ("3F000", "42P01", "42883")
 
 

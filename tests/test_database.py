@@ -70,6 +70,14 @@ def test_a_session_that_was_ended_is_unavailable(dsn: str) -> None:
             session.execute("select 1")
 
 
+def test_a_server_that_takes_no_writes_for_now_is_unavailable(dsn: str) -> None:
+    """As managed ones do when their disk is nearly full."""
+    caught = pytest.raises(errors.Unavailable, match="read-only")
+    with database.connect(dsn) as session, caught, database.translated():
+        session.execute("set default_transaction_read_only = on")
+        session.execute("create temporary sequence s; select nextval('s')")
+
+
 @pytest.mark.parametrize(
     "dsn",
     [

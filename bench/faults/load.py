@@ -47,7 +47,7 @@ class Load:
             try:
                 with database.connect(self._dsn, application_name="pgq producer") as session:
                     self._offer(session.execute, over)
-            except (psycopg.OperationalError, PgqError) as error:
+            except (psycopg.OperationalError, psycopg.InternalError, PgqError) as error:
                 self.failures.append(str(error).partition("\n")[0])
                 over.wait(PAUSE)
 

@@ -139,6 +139,7 @@ WORKER = frozenset(
         "no_polling",
         "nothing_released",
         "suspects_in_company",
+        "want_of_room_is_final",
     }
 )
 """Names of functions in `faults.mutant_site.sitecustomize`."""

@@ -59,6 +59,8 @@ class Row:
     """Seconds in the full form."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Of the server."""
+    disk: int | None = None
+    """Megabytes of the disk on which the server lies; the machine's own unless it is to be full."""
     mutants: Mapping[str, str] = field(default_factory=dict)
     """Names in `faults.mutants`, each with the figure in which the row falls short with it."""
     is_timed: bool = True

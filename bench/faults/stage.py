@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from faults.ledger import CLOCK, ENVIRONMENT, ORIGIN, Ledger
 from faults.load import INSERT, Load
 from faults.nemesis import Deed, Nemesis
 from faults.row import Figure, Outcome
+from faults.small_disk import SmallDisk
 from pgq import schema
 from pgq.postgres import Postgres
 from pgq_bench.server import Session, opened, value
@@ -49,10 +50,13 @@ where w.state <> 'offline'
 class Stage:
     """What a row is given. All of it is gone when the row has ended, but for the figures."""
 
-    def __init__(self, outcome: Outcome, server: Postgres, folder: Path) -> None:
+    def __init__(
+        self, outcome: Outcome, server: Postgres, folder: Path, disk: SmallDisk | None = None
+    ) -> None:
         self.outcome = outcome
         self.server = server
         self.folder = folder
+        self._disk = disk
         self.chance = random.Random(outcome.seed)
         self.ledger = Ledger(folder / "ledger")
         self.crew = Crew(
@@ -79,6 +83,12 @@ class Stage:
     def dsn(self) -> str:
         """Of the database under test."""
         return self.server.dsn
+
+    @property
+    def disk(self) -> SmallDisk:
+        """On which the server lies. Only for rows that have one."""
+        assert self._disk is not None
+        return self._disk
 
     @property
     def seconds(self) -> float:
@@ -198,13 +208,20 @@ def stage(
     outcome: Outcome, *, settings: Mapping[str, str], bin_dir: Path | None
 ) -> Iterator[Stage]:
     """A durable server with an empty queue; at the end the checks that every row has."""
-    folder = Path(tempfile.mkdtemp(prefix="pgq-faults-"))
-    folder.chmod(0o711)
-    server = Postgres(folder, bin_dir=bin_dir, settings=settings)
-    try:
+    with ExitStack() as undo:
+        folder = Path(tempfile.mkdtemp(prefix="pgq-faults-"))
+        folder.chmod(0o711)
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        disk, data_dir = None, folder
+        if outcome.row.disk:
+            disk = SmallDisk(folder / "disk", megabytes=outcome.row.disk)
+            data_dir = disk.folder
+            undo.callback(disk.close)
+        server = Postgres(data_dir, bin_dir=bin_dir, settings=settings)
+        undo.callback(server.close)
         server.start()
         schema.migrate(server.dsn)
-        play = Stage(outcome, server, folder)
+        play = Stage(outcome, server, folder, disk)
         with play.session() as session:
             session.execute(
                 "select pgq.configure(p_lease => make_interval(secs => %s), "
@@ -221,6 +238,3 @@ def stage(
             play.crew.dismiss()
             if not outcome.figures or outcome.short_of():
                 outcome.evidence.extend(play.crew.logs().splitlines()[-30:])
-    finally:
-        server.close()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -142,6 +142,26 @@ def test_worker_goes_on_after_the_database_was_away(restartable: Restartable) ->
     assert restartable.worker.process.poll() is None
 
 
+def test_what_ended_while_the_database_took_no_writes_is_stored_when_it_does(
+    restartable: Restartable, ledger: Ledger
+) -> None:
+    def take_writes(state: str) -> None:
+        session = restartable.session
+        session.execute(f"alter system set default_transaction_read_only = {state}".encode())
+        session.execute("select pg_reload_conf()")
+
+    job = restartable.jobs.add("wait", '{"seconds": 1}')
+    ledger.wait("begin", job)
+
+    take_writes("on")
+    ledger.wait("end", job)
+    until(lambda: restartable.worker.said("completions of"), "a completion is refused")
+    take_writes("off")
+
+    restartable.jobs.wait(job, "succeeded")
+    assert ledger.count("begin", job) == 1
+
+
 def test_worker_that_starts_before_the_database_waits_for_it(
     private_server: Postgres, start: Start
 ) -> None:

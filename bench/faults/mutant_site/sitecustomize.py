@@ -93,5 +93,12 @@ def suspects_in_company() -> None:
     Claims.__init__ = claim_any  # type: ignore[method-assign]
 
 
+def want_of_room_is_final() -> None:
+    """A database without room, or that takes no writes, has refused what was said to it."""
+    from pgq import database
+
+    database._GONE = tuple(state for state in database._GONE if state not in ("53", "25006"))
+
+
 if name := os.environ.get("FAULTS_MUTANT"):
     globals()[name]()
