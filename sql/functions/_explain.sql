@@ -77,9 +77,12 @@ as $$
             )
             when 'snooze' then format('until %s, as its handler asked', pgq._when(d.run_at))
             when 'unknown_task' then format(
-                'no worker that claimed it since %s knows task %L; next try at %s, dead letter from %s on',
+                'no worker that claimed it since %s knows task %L; next try at %s%s',
                 pgq._when(d.unknown_since), j.task, pgq._when(d.run_at),
-                pgq._when(d.unknown_since + s.unknown_task_after)
+                case
+                    when j.task not like 'pgq.%'
+                    then format(', dead letter from %s on', pgq._when(d.unknown_since + s.unknown_task_after))
+                end
             )
             else format('until %s', pgq._when(d.run_at))
         end

@@ -31,7 +31,7 @@ begin
             if pgq._cancel_wanted(v_lease) then
                 perform pgq._cancel_lease(v_lease);
                 state := 'cancelled';
-            elsif clock_timestamp() - v_since >= (
+            elsif coalesce(v_task not like 'pgq.%', true) and clock_timestamp() - v_since >= (
                 select s.unknown_task_after
                 from pgq.lane l
                 cross join lateral pgq._settings(l.queue) s
@@ -68,5 +68,5 @@ begin
 end
 $$;
 comment on function pgq.decline is
-    'Gives back running jobs whose task the worker does not know: uncharged, after a delay that grows, and dead (unknown task) once no worker has known it for the queue''s unknown_task_after. State: scheduled with the time, dead, cancelled, or lost.';
+    'Gives back running jobs whose task the worker does not know: uncharged, after a delay that grows, and dead (unknown task) once no worker has known it for the queue''s unknown_task_after; but jobs of our own tasks, whose names begin with pgq., wait on. State: scheduled with the time, dead, cancelled, or lost.';
 select pgq._allow('decline', 'pgq_worker');

@@ -128,3 +128,18 @@ def test_each_job_has_its_own_row(conn: Conn) -> None:
     }
     assert [each["id"] for each in answered if each["run_at"]] == [declined["id"]]
     assert state(conn, cancelled["id"]) == "cancelled"
+
+
+def test_job_of_a_task_of_ours_waits_on_however_long(conn: Conn) -> None:
+    """Until there is a worker that is allowed to run it."""
+    lease = running(conn, task="pgq.command")
+    age(conn, "100 days")
+    assert decline(conn, lease)["state"] == "scheduled"
+    assert state(conn, lease["id"]) == "scheduled"
+
+
+@pytest.mark.parametrize("task", ["pgq", "pgqx.command", "my.pgq.command"])
+def test_name_that_only_looks_like_ours_ages(conn: Conn, task: str) -> None:
+    lease = running(conn, task=task)
+    age(conn, "61 minutes")
+    assert decline(conn, lease)["state"] == "dead"

@@ -151,6 +151,14 @@ def test_unknown_task_is_named(conn: Conn) -> None:
     reasons = explain(conn, lease["id"])
     assert reasons.keys() == {"unknown_task"}
     assert "misspelt" in reasons["unknown_task"]
+    assert "dead letter from" in reasons["unknown_task"]
+
+
+def test_task_of_ours_is_promised_no_death(conn: Conn) -> None:
+    register(conn)
+    lease = running(conn, task="pgq.command")
+    call(conn, "decline", **hold_all(lease))
+    assert "dead letter" not in explain(conn, lease["id"])["unknown_task"]
 
 
 def test_due_job_waits_for_upkeep(conn: Conn) -> None:
