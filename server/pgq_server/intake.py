@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, get_args, get_origin
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -56,12 +56,31 @@ async def body_of(request: Request, route: Route, limit: int) -> tuple[BaseModel
         if content:
             raise Refusal("invalid-request", "body: this route takes none; leave it out.")
         return None, b""
-    if content:
+    if route.form:
+        value = _form_of(request, content, _lists(route.body))
+    elif content:
         _check_type(request)
         value = documents.decode(content, documents.shape_of(route.body))
     else:
         value = {}
     return _checked(route.body, value, "body"), content
+
+
+def _form_of(request: Request, content: bytes, many: frozenset[str]) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if content and kind.strip().lower() != "application/x-www-form-urlencoded":
+        raise Refusal("unsupported-media-type", "The body is not sent as a form.")
+    try:
+        pairs = parse_qsl(content.decode(), errors="strict", max_num_fields=2000)
+    except ValueError:
+        raise Refusal("malformed", "The body is no form.") from None
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name in many:
+            values.setdefault(name, []).append(text)
+        else:
+            values[name] = text
+    return values
 
 
 def _check_type(request: Request) -> None:

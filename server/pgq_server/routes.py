@@ -15,6 +15,7 @@ A row says everything about a route but what it does:
   `call.check_queue`, or lists by `call.identity.only`. `service`: such tokens are refused. `open`:
   there is nothing of any queue here.
 - `path_model`, `query`, `body`: pydantic models of what comes in; unknown fields are refused.
+- `form`: the body is a form of a page's, whose empty fields count as left out, in place of JSON.
 - `answer`: the model of what goes out; None is 204, or another `media` type.
 - `errors`: names of problems, apart from those that any such route may answer (`problems`).
 - `idempotent`: takes an `Idempotency-Key`; only for what is done in one transaction.
@@ -69,6 +70,7 @@ class Route:
     status: int = field(default=200, kw_only=True)
     media: str = field(default=JSON, kw_only=True)
     errors: tuple[Name, ...] = field(default=(), kw_only=True)
+    form: bool = field(default=False, kw_only=True)
     idempotent: bool = field(default=False, kw_only=True)
     etag: bool = field(default=False, kw_only=True)
     refusal: Callable[[Request, Refusal], Response] | None = field(default=None, kw_only=True)
@@ -96,6 +98,7 @@ class Route:
 def table() -> tuple[Route, ...]:
     """All routes."""
     from pgq_server.api import jobs, queues, service
+    from pgq_server.ui import table as dashboard
 
-    modules = (jobs, queues, service)
+    modules = (jobs, queues, service, dashboard)
     return tuple(route for module in modules for route in module.ROUTES)

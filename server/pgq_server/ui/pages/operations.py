@@ -1,0 +1,368 @@
+"""`/ui/operations`: what is done to many jobs at once, previewed, slice by slice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+from starlette.responses import Response
+
+from pgq_server import masking
+from pgq_server.call import Call
+from pgq_server.gateway import Row
+from pgq_server.models.base import Id, Name, Request, Text
+from pgq_server.problems import Refusal, invalid
+from pgq_server.ui import faces, figures, filters, forms
+from pgq_server.ui.faces import Faces
+from pgq_server.ui.page import done, go, is_fragment, page_route, show
+
+CAP = 10_000
+Verb = Literal["cancel", "retry", "run_now", "purge"]
+_COLUMNS = (
+    "id", "verb", "filter::text", "rate", "state", "found", "done", "skipped", "started_at",
+    "finished_at", "by", "message",
+)  # fmt: skip
+WORDS: Mapping[Verb, str] = {
+    "cancel": "Cancel",
+    "retry": "Retry",
+    "run_now": "Run now",
+    "purge": "Purge",
+}
+TOLD: Mapping[Verb, str] = {
+    "cancel": "Those that wait end now; the handlers of those that run are told to stop.",
+    "retry": "They run again from their first attempt.",
+    "run_now": "They become ready at once, whatever time they were due.",
+    "purge": "They are deleted for good, with their payloads and logs.",
+}
+STATES: Mapping[Verb, tuple[str, ...]] = {
+    "cancel": ("ready", "scheduled", "retrying", "running"),
+    "retry": ("dead", "cancelled"),
+    "run_now": ("scheduled", "retrying"),
+    "purge": ("dead",),
+}
+
+
+class Scope(forms.Fields):
+    """Which jobs: those of the ids, else those that the filter finds."""
+
+    verb: Verb
+    q: Annotated[Text, Field(max_length=1000)] = ""
+    state: Literal["scheduled", "ready", "running", "retrying", "cancelled", "dead"] | None = None
+    queue: Name | None = None
+    task: Name | None = None
+    fingerprint: Annotated[Text, Field(max_length=200)] | None = None
+    id: Annotated[list[Id], Field(max_length=1000, default_factory=list)]
+    limit: Annotated[int | None, BeforeValidator(forms.number), Field(ge=1)] = None
+
+
+class Start(Scope):
+    """The form."""
+
+    rate: Annotated[float | None, BeforeValidator(forms.decimal), Field(gt=0, le=1e6)] = None
+    payload: Text | None = None
+
+
+class OperationPath(Request):
+    """Names an operation."""
+
+    id: Id
+
+
+@dataclass(frozen=True)
+class Target:
+    """The jobs that are meant, as arguments of verbs."""
+
+    scope: Scope
+    filter: filters.Filter
+    conditions: Mapping[str, Any]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of `start_operation` and `count_jobs`."""
+        if self.scope.id:
+            return {"p_ids": list(self.scope.id), "p_queues": self.conditions["p_queues"]}
+        return dict(self.conditions)
+
+
+@dataclass(frozen=True)
+class AskView:
+    """What the dialog says."""
+
+    target: Target
+    n: int | None
+    is_more: bool
+    faces: Faces
+
+    @property
+    def scope(self) -> Scope:
+        return self.target.scope
+
+    @property
+    def words(self) -> str:
+        return WORDS[self.scope.verb]
+
+    @property
+    def told(self) -> str:
+        return TOLD[self.scope.verb]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states to choose from; none when the choice is made."""
+        if self.scope.id or self.scope.fingerprint or self.target.filter.state:
+            return ()
+        states = STATES[self.scope.verb]
+        return states if len(states) > 1 else ()
+
+    @property
+    def state(self) -> str | None:
+        state: str | None = self.target.conditions["p_state"]
+        return state
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be done."""
+        if self.target.filter.problems:
+            return self.target.filter.problems[0]
+        if not self.scope.id and self.state and self.state not in STATES[self.scope.verb]:
+            states = " or ".join(STATES[self.scope.verb])
+            return f"Jobs that are {self.state} do not allow it; expected {states}."
+        return None
+
+    @property
+    def count_words(self) -> str:
+        """How many there are."""
+        if self.n is None:
+            return "jobs, counted as it goes"
+        return f"{self.n:,}{'+' if self.is_more else ''} job{'' if self.n == 1 else 's'}"
+
+    @property
+    def which(self) -> str:
+        """The jobs in words."""
+        if self.scope.id:
+            return "those that are selected"
+        parts = [filters.word(key, value) for key, value in self.target.filter.words]
+        if not self.target.filter.state and self.state:
+            parts.append(f"state:{self.state}")
+        for key in ("queue", "task", "fingerprint"):
+            if value := getattr(self.scope, key):
+                parts.append(filters.word(key, value))
+        return " ".join(parts) or "all jobs that allow it"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One that was started."""
+
+    row: Row
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.row[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def words(self) -> str:
+        return WORDS.get(self.row["verb"], self.row["verb"])
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.row["state"] != "running")
+
+    @property
+    def share(self) -> float:
+        gone = self.row["done"] + self.row["skipped"]
+        if self.is_over:
+            return 1.0
+        return min(gone / self.row["found"], 1.0) if self.row["found"] else 0.0
+
+    @property
+    def which(self) -> str:
+        """The filter, in words."""
+        found = json.loads(self.row["filter"] or "{}")
+        if not isinstance(found, dict):
+            return str(found)
+        told = []
+        for name, value in found.items():
+            if value in (None, [], {}):
+                continue
+            if name == "ids" and isinstance(value, list):
+                told.append(figures.count(len(value), "selected job"))
+            else:
+                text = ".".join(map(str, value)) if isinstance(value, list) else str(value)
+                told.append(filters.word(name, text))
+        return " ".join(told) or "all"
+
+
+async def operations(call: Call) -> Response:
+    """All operations of late."""
+    rows = await call.db.rows("list_operations", _COLUMNS)
+    view = {"operations": [Operation(row) for row in rows]}
+    live = "pgq:change from:body throttle:1s, every 5s"
+    return show(call, "operations.html", view, page="/ui/operations", live=live)
+
+
+async def operation(call: Call[OperationPath]) -> Response:
+    """One operation: its progress."""
+    row = await call.db.row("get_operation", _COLUMNS, p_id=call.path.id)
+    return show(call, "operation.html", Operation(row), page="/ui/operations")
+
+
+async def ask(call: Call[None, Start]) -> Response:
+    """The dialog: what will be done, to how many."""
+    target = await _target(call, call.query)
+    view = AskView(target, None, False, _faces(call, target))
+    if view.problem is None:
+        n, is_more = await _preview(call, target)
+        view = AskView(target, n, is_more, view.faces)
+    return show(call, "operation_new.html", view, page="/ui/jobs")
+
+
+async def start(call: Call[None, None, Start]) -> Response:
+    """Starts it; upkeep goes on with it, slice by slice."""
+    form = call.body
+    target = await _target(call, form)
+    view = AskView(target, None, False, Faces(""))
+    if view.problem:
+        raise Refusal("invalid-request", view.problem)
+    payload = None
+    if form.payload and form.verb == "retry":
+        try:
+            value = masking.read(form.payload)
+        except ValueError as error:
+            raise invalid("body.payload", f"is no JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise invalid("body.payload", "expected an object, whose keys are set in each payload")
+        payload = masking.write(value)
+    id_ = await call.db.value(
+        "start_operation",
+        p_verb=form.verb,
+        **target.arguments,
+        p_limit=form.limit,
+        p_rate=form.rate,
+        p_payload=payload,
+        p_by=call.identity.name,
+    )
+    if not is_fragment(call.request):
+        return go(call, f"/ui/operations/{id_}")
+    row = await call.db.row("get_operation", _COLUMNS, p_id=id_)
+    return show(call, "operation.html", Operation(row), page="/ui/operations")
+
+
+async def stop(call: Call[OperationPath]) -> Response:
+    """Stops one; what it has done stays done."""
+    await call.db.value("stop_operation", p_id=call.path.id)
+    return done(call, f"Operation {call.path.id} is stopped.", "/ui/operations")
+
+
+async def _target(call: Call[Any, Any, Any], scope: Scope) -> Target:
+    wanted = filters.parse(scope.q, datetime.now(UTC))
+    worker = None
+    if wanted.worker and not wanted.worker.isdecimal():
+        worker = wanted.worker_among(await call.db.rows("list_workers", ("id", "name")))
+    elif wanted.worker:
+        worker = wanted.worker_among(())
+    for queue in filter(None, (scope.queue, wanted.queue)):
+        call.check_queue(queue, "queue")
+    conditions = {
+        **wanted.arguments(worker),
+        "p_fingerprint": scope.fingerprint,
+        "p_queues": call.identity.only,
+    }
+    conditions["p_queue"] = conditions["p_queue"] or scope.queue
+    conditions["p_task"] = conditions["p_task"] or scope.task
+    conditions["p_state"] = wanted.state or scope.state
+    if wanted.id is not None and not scope.id:
+        scope = scope.model_copy(update={"id": [wanted.id]})
+    return Target(scope, wanted, conditions)
+
+
+async def _preview(call: Call[Any, Any, Any], target: Target) -> tuple[int, bool]:
+    limit = target.scope.limit
+    row = await call.db.row(
+        "count_jobs",
+        ("n", "capped", "looked_to"),
+        **target.arguments,
+        p_verb=target.scope.verb,
+        p_cap=min(limit, CAP) if limit else CAP,
+    )
+    is_more = row["capped"] or row["looked_to"] is not None
+    return row["n"], is_more and not (limit and row["n"] >= limit)
+
+
+def _faces(call: Call[Any, Any, Any], target: Target) -> Faces:
+    scope = target.scope
+    arguments = {"p_verb": scope.verb, **target.arguments, "p_limit": scope.limit}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    body = {
+        name.removeprefix("p_"): value.isoformat() if isinstance(value, datetime) else value
+        for name, value in arguments.items()
+    }
+    command = ""
+    if scope.id and scope.verb != "purge":
+        command = faces.cli("job", scope.verb.replace("_", "-"), *scope.id)
+    elif scope.verb in ("retry", "purge") and target.conditions["p_state"] in (None, "dead"):
+        command = _dead_command(target)
+    return Faces(
+        faces.call("start_operation", arguments),
+        faces.curl("POST", forms.absolute(call)("/api/v1/operations"), body),
+        command,
+        faces.python("start_operation", arguments),
+    )
+
+
+def _dead_command(target: Target) -> str:
+    if any(target.conditions[name] for name in ("p_tag", "p_worker", "p_path", "p_created_after")):
+        return ""
+    options: list[Any] = []
+    for name in ("queue", "task", "fingerprint"):
+        if value := target.conditions[f"p_{name}"]:
+            options += [f"--{name}", value]
+    if not options:
+        options = ["--all"]
+    limit = ["--limit", target.scope.limit] if target.scope.limit else []
+    return faces.cli("dead", target.scope.verb, *options, *limit)
+
+
+ROUTES = (
+    page_route("GET", "/ui/operations", operations, "Operations", reach="service"),
+    page_route(
+        "GET",
+        "/ui/operations/new",
+        ask,
+        "The dialog of a bulk action",
+        query=Start,
+        scopes=("operate",),
+        reach="handler",
+    ),
+    page_route(
+        "POST",
+        "/ui/operations",
+        start,
+        "A bulk action",
+        body=Start,
+        scopes=("operate",),
+        reach="handler",
+    ),
+    page_route(
+        "GET",
+        "/ui/operations/{id}",
+        operation,
+        "An operation",
+        path_model=OperationPath,
+        reach="service",
+    ),
+    page_route(
+        "POST",
+        "/ui/operations/{id}/stop",
+        stop,
+        "Stop an operation",
+        path_model=OperationPath,
+        scopes=("operate",),
+        reach="service",
+    ),
+)

@@ -1,0 +1,199 @@
+"""`/ui/queues`: all queues, one queue, and what can be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+from starlette.responses import Response
+
+from pgq_server.call import Call
+from pgq_server.gateway import Row, verb
+from pgq_server.models.base import Name, QueuePath, Request
+from pgq_server.ui import faces, figures, forms
+from pgq_server.ui.faces import Faces
+from pgq_server.ui.page import done, page_route, show
+
+_COUNTS = (
+    "queue", "paused_at", "scheduled", "ready", "running", "retrying", "dead", "succeeded",
+    "cancelled", "workers", "max_attempts", "timeout", "oldest_ready_at",
+)  # fmt: skip
+_SETTINGS = (
+    "backoff_base", "backoff_max", "payload_limit", "keep_finished", "keep_dead",
+    "unknown_task_after", "overridden",
+)  # fmt: skip
+_WORKERS = ("id", "name", "state", "queues", "slots", "busy", "heartbeat_at")
+
+SETTINGS: tuple[tuple[str, str, str], ...] = (
+    ("max_attempts", "Attempts", "of a job, before it is dead"),
+    ("timeout", "Timeout", "of an attempt"),
+    ("backoff_base", "Backoff", "before the second attempt; doubles with each"),
+    ("backoff_max", "Longest backoff", ""),
+    ("payload_limit", "Payload limit", "bytes"),
+    ("keep_finished", "Keep finished jobs", ""),
+    ("keep_dead", "Keep dead letters", ""),
+    ("unknown_task_after", "Unknown task is dead after", "no worker knows it"),
+)
+"""Name, words, hint."""
+
+_Duration = Annotated[timedelta | None, BeforeValidator(forms.duration)]
+_Number = Annotated[int | None, BeforeValidator(forms.number)]
+
+
+class ActionPath(Request):
+    """Names a queue and what to do to it."""
+
+    queue: Name
+    action: Literal["pause", "resume", "settings"]
+
+
+class Settings(Request):
+    """The form; a field that is left empty goes back to the service's value."""
+
+    max_attempts: Annotated[_Number, Field(ge=1, le=32_767)] = None
+    payload_limit: Annotated[_Number, Field(ge=1, le=2**31 - 1)] = None
+    timeout: _Duration = None
+    backoff_base: _Duration = None
+    backoff_max: _Duration = None
+    keep_finished: _Duration = None
+    keep_dead: _Duration = None
+    unknown_task_after: _Duration = None
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page of one queue says."""
+
+    queue: Row
+    workers: Sequence[Row]
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """Name, words, hint, value in words, whether it is the queue's own."""
+        return [
+            {
+                "name": name,
+                "words": words,
+                "hint": hint,
+                "value": shown(self.queue[name]),
+                "is_own": name in self.queue["overridden"],
+            }
+            for name, words, hint in SETTINGS
+        ]
+
+
+@dataclass(frozen=True)
+class ActionView:
+    """What a dialog says."""
+
+    kind: str
+    name: str
+    faces: Faces
+    queue: View | None = None
+
+
+def shown(value: Any) -> str:
+    """A setting in words that the form reads back."""
+    return figures.exact(value) if isinstance(value, timedelta) else str(value)
+
+
+async def queues(call: Call) -> Response:
+    """All queues."""
+    rows = await call.db.rows("list_queues", _COUNTS)
+    reached = [row for row in rows if call.identity.reaches(row["queue"])]
+    view = {"queues": reached, "deepest": max((row["ready"] for row in reached), default=0)}
+    return show(call, "queues.html", view, page="/ui/queues", live=_LIVE)
+
+
+async def queue(call: Call[QueuePath]) -> Response:
+    """One queue."""
+    found, workers = await call.db.batch(
+        verb("get_queue", (*_COUNTS, *_SETTINGS), p_queue=call.path.queue),
+        verb("list_workers", _WORKERS),
+    )
+    takes = [worker for worker in workers if call.path.queue in worker["queues"]]
+    return show(call, "queue.html", View(found[0], takes), page="/ui/queues", live=_LIVE)
+
+
+async def ask(call: Call[ActionPath]) -> Response:
+    """The dialog of an action."""
+    name = call.path.queue
+    view = None
+    if call.path.action == "settings":
+        found = await call.db.row("get_queue", (*_COUNTS, *_SETTINGS), p_queue=name)
+        view = View(found, ())
+    told = ActionView(call.path.action, name, _faces(call), view)
+    return show(call, "queue_action.html", told, page="/ui/queues")
+
+
+async def act(call: Call[ActionPath, None, Settings]) -> Response:
+    """The deed."""
+    name, kind = call.path.queue, call.path.action
+    here = forms.path("ui", "queues", name)
+    if kind != "settings":
+        await call.db.value(kind, p_queue=name)
+        words = "is paused: no more of its jobs start" if kind == "pause" else "goes on"
+        return done(call, f"Queue {name} {words}.", here)
+    current = View(await call.db.row("get_queue", (*_COUNTS, *_SETTINGS), p_queue=name), ())
+    changes: dict[str, Any] = {}
+    for setting in current.settings:
+        given = getattr(call.body, setting["name"])
+        if given is not None and (setting["is_own"] or shown(given) != setting["value"]):
+            changes[f"p_{setting['name']}"] = given
+    reset = [
+        each["name"]
+        for each in current.settings
+        if each["is_own"] and getattr(call.body, each["name"]) is None
+    ]
+    await call.db.value("configure_queue", p_queue=name, **changes, p_reset=reset)
+    return done(call, f"The settings of queue {name} are changed.", here)
+
+
+def _faces(call: Call[ActionPath]) -> Faces:
+    name, kind = call.path.queue, call.path.action
+    address = forms.absolute(call)
+    path = forms.path("api", "v1", "queues", name)
+    if kind == "settings":
+        return Faces(
+            "select pgq.configure_queue(p_queue => "
+            f"{faces.literal(name)}, p_max_attempts => 10, p_timeout => '5 minutes');",
+            faces.curl("PATCH", address(path), {"max_attempts": 10, "timeout_seconds": 300}),
+            faces.cli("queue", "set", name, "--max-attempts", 10, "--timeout", "5m"),
+            faces.python("configure_queue", {"p_queue": name, "p_max_attempts": 10}),
+        )
+    return Faces(
+        faces.call(kind, {"p_queue": name}),
+        faces.curl("POST", address(f"{path}/{kind}")),
+        faces.cli("queue", kind, name),
+        faces.python(kind, {"p_queue": name}),
+    )
+
+
+_LIVE = "pgq:change from:body throttle:2s, every 30s"
+
+ROUTES = (
+    page_route("GET", "/ui/queues", queues, "Queues", reach="handler"),
+    page_route("GET", "/ui/queues/{queue}", queue, "A queue", path_model=QueuePath, reach="queue"),
+    page_route(
+        "GET",
+        "/ui/queues/{queue}/{action}",
+        ask,
+        "The dialog of an action on a queue",
+        path_model=ActionPath,
+        scopes=("operate",),
+        reach="queue",
+    ),
+    page_route(
+        "POST",
+        "/ui/queues/{queue}/{action}",
+        act,
+        "An action on a queue",
+        path_model=ActionPath,
+        body=Settings,
+        scopes=("operate",),
+        reach="queue",
+    ),
+)

@@ -1,0 +1,115 @@
+"""Throughput over time, from the samples that upkeep takes once a minute."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+Span = Literal["1h", "6h", "24h", "48h"]
+SPANS: Mapping[Span, timedelta] = {
+    "1h": timedelta(hours=1),
+    "6h": timedelta(hours=6),
+    "24h": timedelta(hours=24),
+    "48h": timedelta(hours=48),
+}
+POINTS = 120
+"""About as many as are drawn, whatever the span."""
+
+SERIES = (
+    ("succeeded", "succeeded", "solid"),
+    ("retrying", "failed", "dashed"),
+    ("dead", "died", "dotted"),
+)
+"""State whose colour a line has, its name, its stroke."""
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Counters that only grow, by the time at which they were read; the last reading is now's."""
+
+    at: Sequence[datetime]
+    totals: Mapping[str, Sequence[int]]
+    """By the name of a line."""
+    by_time: Mapping[datetime, Mapping[str, int]] = field(default_factory=dict)
+
+    def grown(self, name: str, since: datetime, until: datetime) -> int | None:
+        """How much a counter grew; None where no sample reaches back that far."""
+        before = self._value(name, since)
+        after = self._value(name, until)
+        return None if before is None or after is None else max(after - before, 0)
+
+    def since_beginning(self, name: str) -> int:
+        """How much it grew over all that is known."""
+        values = self.totals[name]
+        return values[-1] - values[0] if values else 0
+
+    def _value(self, name: str, at: datetime) -> int | None:
+        if not self.at or at < self.at[0] - timedelta(seconds=90):
+            return None
+        found = self.totals[name][0]
+        for moment, value in zip(self.at, self.totals[name], strict=True):
+            if moment > at:
+                break
+            found = value
+        return found
+
+
+def read(rows: Iterable[Mapping[str, Any]], counters: Mapping[Key, int], now: datetime) -> Samples:
+    """Samples, with what the counters say now at their end."""
+    by_time: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in rows:
+        line = line_of(row["metric"], row["label"])
+        if line:
+            by_time[row["at"]][line] += row["n"]
+        else:
+            by_time[row["at"]]
+    for (metric, label), n in counters.items():
+        line = line_of(metric, label)
+        if line:
+            by_time[now][line] += n
+    at = sorted(by_time)
+    return Samples(at, {name: [by_time[each][name] for each in at] for _, name, _ in SERIES})
+
+
+def line_of(metric: str, label: str) -> str | None:
+    """The line that a counter belongs to."""
+    if metric == "finished":
+        return "succeeded" if label == "succeeded" else None
+    return {"failed": "failed", "dead": "died"}.get(metric)
+
+
+def chart(samples: Samples, span: timedelta, now: datetime) -> str:
+    """Columns for the chart, as JSON: times, then each line's jobs a minute."""
+    step = max(span / POINTS, timedelta(minutes=1))
+    start = now - span
+    edges: list[int] = []
+    chosen: datetime | None = None
+    for n, at in enumerate(samples.at):
+        is_last = n == len(samples.at) - 1
+        if at >= start and (chosen is None or at - chosen >= step or is_last):
+            edges.append(n)
+            chosen = at
+    times = [samples.at[n] for n in edges]
+    columns: list[list[float | None]] = [[at.timestamp() for at in times[1:]]]
+    for _, name, _ in SERIES:
+        totals = samples.totals[name]
+        columns.append(
+            [
+                _rate(totals[after] - totals[before], samples.at[after] - samples.at[before])
+                for before, after in itertools.pairwise(edges)
+            ]
+        )
+    document = {"from": start.timestamp(), "to": now.timestamp(), "columns": columns}
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _rate(grown: int, during: timedelta) -> float | None:
+    minutes = during.total_seconds() / 60
+    return round(max(grown, 0) / minutes, 2) if minutes > 0 else None

@@ -1,0 +1,91 @@
+// The log of a job as it is written. Follows the end until the reader scrolls up.
+
+import { changed, tell } from "./live.js";
+
+const NEAR = 24; // pixels from the end that count as being there
+const KEPT = 5000; // lines; older ones leave the page, not the database
+
+const place = document.getElementById("log");
+const follow = document.querySelector("[data-follow]");
+let follows = true;
+let stream = null;
+let last = 0;
+
+function count() {
+    const n = place.querySelectorAll(".line").length;
+    document.getElementById("log-count").textContent = n ? `${n.toLocaleString("en")} line${n === 1 ? "" : "s"}` : "";
+    place.querySelector("[data-log-empty]").hidden = n > 0;
+}
+
+function toEnd() {
+    if (follows) place.scrollTop = place.scrollHeight;
+}
+
+function cell(tag, name, text) {
+    const made = document.createElement(tag);
+    if (name) made.className = name;
+    made.textContent = text;
+    return made;
+}
+
+function add(line) {
+    if (line.n <= last) return;
+    last = line.n;
+    const row = cell("div", "line", "");
+    row.dataset.n = line.n;
+    const at = cell("time", "", new Date(line.at).toISOString().slice(11, 23));
+    at.dateTime = line.at;
+    at.title = line.at;
+    const share = line.progress == null ? "" : `${Math.round(100 * line.progress)} % `;
+    row.append(cell("span", "n", line.n), at, cell("span", `level-${line.level}`, line.level), cell("span", "text", share + line.message));
+    place.insertBefore(row, place.querySelector("[data-log-empty]"));
+    const lines = place.querySelectorAll(".line");
+    if (lines.length > KEPT) lines[0].remove();
+}
+
+function open() {
+    if (stream || document.hidden) return;
+    const address = new URL(place.dataset.log, location.href);
+    address.searchParams.set("after", last);
+    stream = new EventSource(address);
+    stream.addEventListener("open", () => tell("live", "live"));
+    stream.addEventListener("error", () => tell("lost", "reconnecting"));
+    stream.addEventListener("log", (event) => {
+        add(JSON.parse(event.data));
+        count();
+        toEnd();
+    });
+    stream.addEventListener("state", changed);
+    stream.addEventListener("end", () => {
+        close();
+        place.dataset.uiOver = "";
+        tell("live", "ended");
+        changed();
+    });
+}
+
+function close() {
+    stream?.close();
+    stream = null;
+}
+
+if (place) {
+    last = Number(place.dataset.after);
+    count();
+    toEnd();
+    place.addEventListener("scroll", () => {
+        follows = place.scrollHeight - place.scrollTop - place.clientHeight < NEAR;
+        follow.hidden = follows;
+    });
+    follow.addEventListener("click", () => {
+        follows = true;
+        follow.hidden = true;
+        toEnd();
+    });
+    document.addEventListener("visibilitychange", () => {
+        if (document.hidden) close();
+        else if (!("uiOver" in place.dataset)) open();
+    });
+    if ("over" in place.dataset) tell("live", "ended");
+    else open();
+}

@@ -1,0 +1,12 @@
+// What every page needs. Everything listens on the document, so that content may come and go.
+
+import "./live.js";
+import "./times.js";
+import "./dialogs.js";
+import "./selection.js";
+import "./keys.js";
+import "./filter.js";
+import "./copies.js";
+import "./themes.js";
+import "./chart.js";
+import "./log.js";
