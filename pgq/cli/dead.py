@@ -28,6 +28,19 @@ _COLUMNS = {
     "fingerprint": "fingerprint",
     "error": "error",
 }
+_GROUPED = (
+    "fingerprint", "reason", "error_class", "message", "n", "first_at", "last_at", "last_id",
+    "tasks", "queues",
+)  # fmt: skip
+_GROUP_COLUMNS = {
+    "fingerprint": "fingerprint",
+    "n": "jobs",
+    "tasks": "task",
+    "first_at": "first",
+    "last_at": "last",
+    "last_id": "last id",
+    "error": "error",
+}
 _ids = click.argument("ids", nargs=-1, type=values.job_id, metavar="[ID...]")
 _limit = click.option(
     "-n",
@@ -68,9 +81,26 @@ def list_(output: out.Format, **filters: Any) -> None:
         out.write(letters, _LISTED, output=output)
         return
     for each in letters:
-        said = ": ".join(filter(None, (each["error_class"], each["message"])))
-        each["error"] = said or each["reason"]
+        each["error"] = _error(each)
     people.table(letters, _COLUMNS, now=now, widths={"task": 16, "queue": 10, "error": 29})
+
+
+@dead.command()
+@click.option("-q", "--queue", help="Of this queue.")
+@click.option("-t", "--task", help="Of this task.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@out.option
+def groups(output: out.Format, **filters: Any) -> None:
+    """Kinds of errors among the newest dead letters, the last seen first."""
+    with verbs.session() as session:
+        found = verbs.rows(session, "list_dead_groups", _GROUPED, **filters)
+        now = verbs.now(session)
+    if output == "json":
+        out.write(found, _GROUPED, output=output)
+        return
+    for each in found:
+        each["error"] = _error(each)
+    people.table(found, _GROUP_COLUMNS, now=now, widths={"tasks": 14, "error": 20})
 
 
 @dead.command()
@@ -142,6 +172,11 @@ def purge(
         if not click.confirm(f"Delete up to {limit:,} dead letters for good?", err=True):
             raise click.ClickException("nothing was purged")
     _in_batches("purge", given, limit=limit, did="purged", output=output)
+
+
+def _error(letter: verbs.Row) -> str:
+    said = ": ".join(filter(None, (letter["error_class"], letter["message"])))
+    return said or str(letter["reason"])
 
 
 def _in_batches(

@@ -195,6 +195,26 @@ def edit(job_id: int, output: out.Format, **changes: Any) -> None:
     errands.run([job_id], errand, noun="job", output=output)
 
 
+@job.command()
+@_id
+@click.option("--payload", type=values.json_text, metavar="JSON|@FILE|-", help="Another payload.")
+@click.option("-q", "--queue", help="Into another queue.")
+@click.option("--priority", type=click.IntRange(0, 9), help="0 is soonest.")
+@click.option("--run-at", type=values.instant, metavar="TIME", help="Else it may run now.")
+@out.option
+def duplicate(job_id: int, output: out.Format, **changes: Any) -> None:
+    """Enqueue another job like this one.
+
+    The unique key is not copied.
+    """
+    with verbs.session() as session:
+        new = verbs.value(session, "duplicate", id=job_id, **changes)
+    if output == "json":
+        out.write_one({"id": new, "job": job_id}, output=output)
+    else:
+        click.echo(f"job {new} enqueued")
+
+
 def _tells(value: Any) -> bool:
     return value is not None and value is not False and value != []
 

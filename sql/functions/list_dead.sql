@@ -3,7 +3,8 @@ create or replace function pgq.list_dead(
     p_task         text     default null,
     p_fingerprint  text     default null,
     p_before       bigint   default null,
-    p_limit        integer  default 50
+    p_limit        integer  default 50,
+    p_queues       text[]   default null
 )
 returns table (
     id           bigint,
@@ -21,6 +22,13 @@ language plpgsql
 stable
 security definer
 set search_path = ''
+-- The right plan goes down an index of ids and looks each job up by its id. Said here, it holds on
+-- tables never analysed too.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
 begin
@@ -43,11 +51,17 @@ begin
         where (p_fingerprint is null or x.fingerprint = p_fingerprint)
             and (p_before is null or x.job_id < p_before)
         order by x.job_id desc
-        limit case when p_queue is null and p_task is null then p_limit else 100000 end
+        limit case when num_nonnulls(p_queue, p_task, p_queues) = 0 then p_limit else 100000 end
     ) d
-    join pgq.job j on j.id = d.job_id
-    where (p_queue is null or j.queue = p_queue)
-        and (p_task is null or j.task = p_task)
+    cross join lateral (
+        select j.task, j.queue
+        from pgq.job j
+        where j.id = d.job_id
+            and (p_queue is null or j.queue = p_queue)
+            and (p_task is null or j.task = p_task)
+            and (p_queues is null or j.queue = any (p_queues))
+        offset 0
+    ) j
     order by d.job_id desc
     limit p_limit;
 end

@@ -43,23 +43,28 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    v_ids  bigint[];
+    v_ids     bigint[];
+    -- Those that any queue may still want to keep are not looked at.
+    v_before  timestamptz := clock_timestamp() - (
+        select least(s.keep_dead, min(q.keep_dead))
+        from pgq.setting s
+        left join pgq.queue q on true
+        group by s.keep_dead
+    );
 begin
     with old as (
         delete from pgq.dead d
         where d.job_id = any (array(
             select x.job_id
             from pgq.dead x
-            where x.died_at < clock_timestamp() - (
-                select l.keep
-                from (
-                    select s.keep_dead as keep
+            where x.died_at < v_before
+                and x.died_at < clock_timestamp() - (
+                    select s.keep_dead
                     from pgq.lane l
                     cross join lateral pgq._settings(l.queue) s
                     where l.lane = x.lane
                     limit 1
-                ) l
-            )
+                )
             order by x.died_at
             limit p_limit
             for update skip locked

@@ -32,9 +32,24 @@ def test_lists_the_newest_first_by_filter(conn: Conn, pgq: Run, shell: Run) -> N
         ]
 
 
-def test_a_table_fits_100_columns(conn: Conn, pgq: Run) -> None:
+@pytest.mark.parametrize("command", ["list", "groups"])
+def test_a_table_fits_100_columns(conn: Conn, pgq: Run, command: str) -> None:
     job_in(conn, "dead", queue="q" * 100, task="t" * 100)
-    assert max(map(len, pgq("dead", "list").out.splitlines())) <= 100
+    assert max(map(len, pgq("dead", command).out.splitlines())) <= 100
+
+
+def test_groups_by_error(conn: Conn, pgq: Run, shell: Run) -> None:
+    job_in(conn, "dead", queue="mail")
+    second = job_in(conn, "dead", queue="mail")
+    other = job_in(conn, "dead", task="other")
+    grouped = shell("dead", "groups", "-o", "json").json
+    assert [(group["n"], group["last_id"]) for group in grouped] == [(1, other), (2, second)]
+    assert grouped[1]["queues"] == ["mail"]
+    heading, *lines = pgq("dead", "groups", "--queue", "mail").out.splitlines()
+    assert heading.split()[:3] == ["FINGERPRINT", "JOBS", "TASK"]
+    assert [line.split()[:3] for line in lines] == [[grouped[1]["fingerprint"], "2", "echo"]]
+    assert "Boom: no" in lines[0]
+    assert [each["n"] for each in pgq("dead", "groups", "-t", "other", "-o", "json").json] == [1]
 
 
 def test_retries_one_with_another_payload(conn: Conn, shell: Run) -> None:

@@ -160,7 +160,24 @@ def test_edits_what_waits(conn: Conn, shell: Run) -> None:
     assert found.fetchone() == (0, "[1]")
 
 
-@pytest.mark.parametrize("verb", ["show", "wait", "retry", "cancel", "logs", "run-now"])
+def test_duplicates_with_edits(conn: Conn, pgq: Run, shell: Run) -> None:
+    job = job_in(conn, "succeeded", payload='{"n": 1.10}')
+    copy = shell("job", "duplicate", job, "-o", "json").json
+    assert copy["job"] == job
+    assert state(conn, copy["id"]) == "ready"
+    edits = ["--payload", "[2]", "-q", "mail", "--priority", 0, "--run-at", "2999-01-01"]
+    assert pgq("job", "duplicate", job, *edits).out == f"job {copy['id'] + 1} enqueued\n"
+    assert (
+        pgq("job", "list", "-q", "mail", "-s", "scheduled", "-o", "json").json[0]["priority"] == 0
+    )
+    payload = "select payload::text from pgq.get_payload(%s)"
+    assert value(conn, payload, [copy["id"]]) == '{"n": 1.10}'
+    assert value(conn, payload, [copy["id"] + 1]) == "[2]"
+
+
+@pytest.mark.parametrize(
+    "verb", ["show", "wait", "retry", "cancel", "logs", "run-now", "duplicate"]
+)
 def test_an_unknown_job_is_told_of_with_code_3(pgq: Run, verb: str) -> None:
     assert pgq("job", verb, 12345, code=3).refusal(3).startswith("pgq: no job 12345: ")
 

@@ -36,6 +36,14 @@ def test_only_those_that_meet_the_condition(conn: Conn, condition: str) -> None:
     assert listed(conn, **{condition: found[condition]}) == [wanted]
 
 
+def test_only_those_of_these_queues(conn: Conn) -> None:
+    jobs = {queue: job_in(conn, "dead", queue=queue) for queue in ("a", "b", "c")}
+    assert listed(conn, queues=["a", "c"]) == [jobs["c"], jobs["a"]]
+    assert listed(conn, queues=["a", "c"], queue="b") == []
+    assert listed(conn, queues=[], limit=1) == []
+    assert listed(conn, queues=["a"], limit=1) == [jobs["a"]]
+
+
 def test_same_errors_of_a_task_have_one_fingerprint(conn: Conn) -> None:
     for task in ("a", "a", "b"):
         job_in(conn, "dead", task=task)

@@ -27,6 +27,7 @@ from sql.support import (
 pytestmark = pytest.mark.xdist_group("plans")
 
 ROWS = 200_000
+DEAD = 20_000
 QUEUES = [f"q{i}" for i in range(10)]
 
 # What grows with the backlog or with history.
@@ -46,7 +47,7 @@ def full(server: str, template: str, request: pytest.FixtureRequest) -> Iterator
             " where relnamespace = 'pgq'::regnamespace and relkind = 'r'",
         ):
             conn.execute(f"alter table {table} set (autovacuum_enabled = off)")
-        for count, run_at in ((2 * ROWS + 50_000, None), (ROWS, "2999-01-01")):
+        for count, run_at in ((2 * ROWS + 50_000, None), (ROWS + DEAD, "2999-01-01")):
             conn.execute(
                 "insert into pgq.job (task, queue, priority, run_at, unique_key) select"
                 " 'echo', 'q' || i %% 10, i %% 3, %s::timestamptz,"
@@ -58,6 +59,13 @@ def full(server: str, template: str, request: pytest.FixtureRequest) -> Iterator
             leases = claim(conn, queues=QUEUES, limits=1_000, lease="10 days")
             if value(conn, "select count(*) < 50000 from pgq.finished"):
                 call(conn, "complete_many", **hold_all(*leases))
+        conn.execute(
+            "with ended as (delete from pgq.delayed where job_id in"
+            " (select job_id from pgq.delayed order by job_id limit %s) returning *)"
+            " insert into pgq.dead (job_id, lane, reason, fingerprint, attempt, crashes, has_key)"
+            " select job_id, lane, 'error', job_id %% 50, 1, 0, false from ended",
+            [DEAD],
+        )
         conn.execute(
             "insert into pgq.tally (queue, metric, label, n)"
             " select 'q1', 'transition', '>ready', 0 from generate_series(1, %s)",
@@ -255,6 +263,19 @@ def do_count_jobs(conn: Conn) -> None:
     call(conn, "count_jobs", cap=1_000)
 
 
+def do_list_dead(conn: Conn) -> None:
+    for queues in (None, ["q1", "q3"]):
+        call(conn, "list_dead", queues=queues)
+        call(conn, "list_dead_groups", queues=queues)
+
+
+def do_list_events(conn: Conn) -> None:
+    for table in ("ready", "delayed", "lease", "finished", "dead"):
+        for job in column(conn, f"select job_id from pgq.{table} limit 2"):
+            call(conn, "list_events", id=job)
+            answer(conn, "duplicate", id=job)
+
+
 def do_search_payloads(conn: Conn) -> None:
     for state in (None, "ready", "scheduled"):
         call(conn, "list_jobs", state=state, path=["a"], value="1", rows=1_000)
@@ -281,6 +302,8 @@ HOT: list[tuple[Callable[[Conn], None], set[str]]] = [
     (do_prune, set()),
     (do_list_jobs, {"job", "ready", "delayed", "lease", "finished"}),
     (do_count_jobs, {"job", "ready", "delayed", "finished"}),
+    (do_list_dead, {"dead", "job"}),
+    (do_list_events, {"job", "attempt"}),
     (do_search_payloads, {"job", "ready", "delayed"}),
 ]
 
@@ -296,7 +319,7 @@ def test_no_table_is_read_whole(
     work(conn)
     assert plans.seen
     # The tests' own statements.
-    own = ("set run_at", "% 1009")
+    own = ("set run_at", "% 1009", "limit 2")
     plans.seen = [each for each in plans.seen if all(s not in each["Query Text"] for s in own)]
     assert plans.scans() == []
     for table in tables:
