@@ -9,7 +9,8 @@ unlike COPY, tells the ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +34,12 @@ _CASTS = {
     "headers": "cast(cast(? as text) as json)",
 }
 """Each column's parameter. JSON travels as text, whatever codec for json the connection has."""
+
+_DEFAULTS = {"queue": "default", "priority": 5, "tags": []}
+_ENQUEUE_MANY = (
+    "select j.id, j.created "
+    "from pgq.enqueue_many(p_jobs => cast(cast(? as text) as json)) as j order by j.n"
+)
 
 
 def one(task: str, payload: str, columns: Mapping[str, Any], unique_key: str | None) -> Statement:
@@ -59,11 +66,29 @@ def many_unique(
         f'{common},"payload":{payload},"unique_key":{to_json(key).decode()}}}'
         for payload, key in zip(payloads, keys, strict=True)
     )
-    return Statement(
-        "select j.id, j.created "
-        "from pgq.enqueue_many(p_jobs => cast(cast(? as text) as json)) as j order by j.n",
-        (f"[{','.join(jobs)}]",),
+    return Statement(_ENQUEUE_MANY, (f"[{','.join(jobs)}]",))
+
+
+def mixed(jobs: Sequence[Mapping[str, Any]]) -> Statement:
+    """Makes jobs with columns of their own, of which none has a unique key; rows as of `many`.
+
+    Each has `task` and `payload`, and any other columns.
+    """
+    used = {name for job in jobs for name in job}
+    names = tuple(name for name in _CASTS if name in used)
+    encoded = [_encoded(job) for job in jobs]
+    values = [[_element(name, job.get(name)) for job in encoded] for name in names]
+    return Statement(_insert_mixed(names), values)
+
+
+def each(jobs: Sequence[Mapping[str, Any]]) -> Statement:
+    """As `mixed`, also with unique keys, and a refusal names the item; takes longer."""
+    items = (
+        f"{to_json({k: v for k, v in job.items() if k != 'payload'}).decode()[:-1]},"
+        f'"payload":{job["payload"]}}}'
+        for job in jobs
     )
+    return Statement(_ENQUEUE_MANY, (f"[{','.join(items)}]",))
 
 
 def _encoded(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +116,50 @@ def _insert_many(names: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
+def _insert_mixed(names: tuple[str, ...]) -> str:
+    arrays = ", ".join("cast(? as text[])" for _ in names)
+    return (
+        f"insert into pgq.job ({_columns(dict.fromkeys(map(_column, names)))}) "
+        f"select {', '.join(_selected(names))} "
+        f"from unnest({arrays}) with ordinality as j ({', '.join(names)}, n) order by j.n "
+        "returning id, true"
+    )
+
+
+def _selected(names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        if name == "tags":
+            yield "array(select json_array_elements_text(cast(j.tags as json)))"
+        elif name == "delay" and "run_at" in names:
+            continue
+        elif name == "run_at" and "delay" in names:
+            yield f"coalesce(cast(j.run_at as timestamptz), {_from_text('delay')})"
+        else:
+            yield _from_text(name)
+
+
+def _from_text(name: str) -> str:
+    return _CASTS[name].replace("?", f"j.{name}")
+
+
+def _element(name: str, value: Any) -> str | None:
+    """A column's value as text, to stand in an array."""
+    if value is None:
+        value = _DEFAULTS.get(name)
+    if name == "tags":
+        return to_json(value).decode()
+    if isinstance(value, timedelta):
+        return f"{value // timedelta(microseconds=1)} microseconds"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if value is None else str(value)
+
+
+def _column(name: str) -> str:
+    return "run_at" if name == "delay" else name
+
+
+@lru_cache(maxsize=256)
 def _enqueue(names: tuple[str, ...]) -> str:
     arguments = ", ".join(
         f"p_{n} => {'cast(? as interval)' if n == 'delay' else _CASTS[n]}" for n in names
@@ -99,4 +168,4 @@ def _enqueue(names: tuple[str, ...]) -> str:
 
 
 def _columns(names: Iterable[str]) -> str:
-    return ", ".join("run_at" if name == "delay" else name for name in names)
+    return ", ".join(map(_column, names))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pgq.errors import NoSuchJob
-from pgq_server import documents, intake, problems
+from pgq_server import documents, intake, problems, replays
 from pgq_server.access import NOBODY, Identity, check_origin
 from pgq_server.call import Answer, Answered, Call
 from pgq_server.gateway import Gateway
@@ -84,7 +84,7 @@ async def answer(
     query = intake.query_of(request, route)
     if route.reach == "queue" and not identity.reaches(path.queue):  # type: ignore[union-attr]
         raise Refusal("forbidden", "This token is limited to other queues.")
-    body, _ = await intake.body_of(request, route, services.settings.body_limit)
+    body, content = await intake.body_of(request, route, services.settings.body_limit)
     if route.reach == "job" and identity.queues is not None:
         await _check_job(services.db, path.id, identity)  # type: ignore[union-attr]
 
@@ -101,6 +101,9 @@ async def answer(
         )
         return _response(await route.handler(call), route)
 
+    key = replays.key_of(request) if route.idempotent else None
+    if key is not None:
+        return await replays.once(request, content, key, identity.owner, services.db, handled)
     response = await handled(services.db)
     return _tagged(request, response) if route.etag else response
 

@@ -11,9 +11,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, get_args, get_origin
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    BaseModel,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    RootModel,
+    SerializationInfo,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -37,7 +43,9 @@ class RawJson:
         return core_schema.no_info_before_validator_function(
             _raw,
             core_schema.is_instance_schema(cls),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _placeholder, info_arg=True, return_schema=core_schema.str_schema()
+            ),
         )
 
     @classmethod
@@ -46,6 +54,14 @@ class RawJson:
     ) -> JsonSchemaValue:
         """Anything goes."""
         return {}
+
+
+def _placeholder(value: RawJson, info: SerializationInfo[list[str] | None]) -> str:
+    """Stands for the text until the rest is encoded."""
+    if info.context is None:
+        return value.text
+    info.context.append(value.text)
+    return f"\0{len(info.context) - 1}"
 
 
 def _raw(value: object) -> object:
@@ -68,7 +84,9 @@ class Shape:
 
 @lru_cache
 def shape_of(model: type[BaseModel]) -> Shape:
-    """The shape of a model's documents."""
+    """The shape of a model's documents; of a union, what any of its models wants."""
+    if issubclass(model, RootModel):
+        return _shape(model.model_fields["root"].annotation)
     found = {name: _shape(field.annotation) for name, field in model.model_fields.items()}
     return Shape({name: shape for name, shape in found.items() if not shape.is_plain})
 
@@ -78,12 +96,11 @@ def _shape(annotation: Any) -> Shape:
         return Shape({}, raw=True)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return shape_of(annotation)
-    for part in get_args(annotation):
-        inner = _shape(part)
-        if not inner.is_plain:
-            is_list = getattr(annotation, "__origin__", None) in (list, tuple)
-            return Shape(inner.members, elements=is_list, raw=inner.raw)
-    return Shape({})
+    parts = [_shape(part) for part in get_args(annotation)]
+    members = {name: shape for part in parts for name, shape in part.members.items()}
+    is_list = get_origin(annotation) is list
+    elements = is_list or any(part.elements for part in parts)
+    return Shape(members, elements=elements, raw=any(part.raw for part in parts))
 
 
 def decode(content: bytes, shape: Shape) -> Any:
@@ -111,13 +128,7 @@ def encode(model: BaseModel) -> bytes:
     if shape_of(type(model)).is_plain:
         return model.model_dump_json().encode()
     kept: list[str] = []
-
-    def keep(value: object) -> str:
-        assert isinstance(value, RawJson)
-        kept.append(value.text)
-        return f"\0{len(kept) - 1}"
-
-    text = json.dumps(model.model_dump(mode="json"), default=keep, separators=(",", ":"))
+    text = model.model_dump_json(context=kept)
     return re.sub(r'"\\u0000(\d+)"', lambda place: kept[int(place[1])], text).encode()
 
 

@@ -57,6 +57,9 @@ def verb(name: str, columns: Sequence[str] = (), /, **arguments: Any) -> Verb:
 class Gateway(ABC):
     """Calls verbs."""
 
+    in_transaction = False
+    """Whether what was refused spoils what follows."""
+
     async def rows(self, name: str, columns: Sequence[str], /, **arguments: Any) -> list[Row]:
         """The rows that a verb answers."""
         (rows,) = await self.batch(verb(name, columns, **arguments))
@@ -124,6 +127,8 @@ class Database(Gateway):
 
 
 class _Transaction(Gateway):
+    in_transaction = True
+
     def __init__(self, session: Session) -> None:
         self._session = session
 

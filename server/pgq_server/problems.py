@@ -151,6 +151,8 @@ _NAMES: Mapping[type[errors.PgqError], Name] = {
     errors.SchemaMismatch: "schema-mismatch",
     errors.Busy: "busy",
     errors.WorkerExpired: "worker-expired",
+    errors.NoSuchRecord: "not-found",
+    errors.KeyReused: "key-reused",
 }
 
 

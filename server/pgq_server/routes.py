@@ -16,7 +16,8 @@ A row says everything about a route but what it does:
   there is nothing of any queue here.
 - `path_model`, `query`, `body`: pydantic models of what comes in; unknown fields are refused.
 - `form`: the body is a form of a page's, whose empty fields count as left out, in place of JSON.
-- `answer`: the model of what goes out; None is 204, or another `media` type.
+- `answer`: the model of what goes out with `status`; None is 204, or another `media` type. `also`:
+  other ways to succeed, as (status, model).
 - `errors`: names of problems, apart from those that any such route may answer (`problems`).
 - `idempotent`: takes an `Idempotency-Key`; only for what is done in one transaction.
 - `etag`: the answer has an ETag, and If-None-Match is heeded.
@@ -68,6 +69,7 @@ class Route:
     body: type[BaseModel] | None = field(default=None, kw_only=True)
     answer: type[BaseModel] | None = field(default=None, kw_only=True)
     status: int = field(default=200, kw_only=True)
+    also: tuple[tuple[int, type[BaseModel]], ...] = field(default=(), kw_only=True)
     media: str = field(default=JSON, kw_only=True)
     errors: tuple[Name, ...] = field(default=(), kw_only=True)
     form: bool = field(default=False, kw_only=True)
@@ -97,8 +99,8 @@ class Route:
 @cache
 def table() -> tuple[Route, ...]:
     """All routes."""
-    from pgq_server.api import jobs, queues, service
+    from pgq_server.api import dead, jobs, operations, queues, service, workers
     from pgq_server.ui import table as dashboard
 
-    modules = (jobs, queues, service, dashboard)
+    modules = (jobs, queues, workers, dead, operations, service, dashboard)
     return tuple(route for module in modules for route in module.ROUTES)

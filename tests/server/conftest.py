@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
+
+import servers
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving import Service, serving
+from serving import Hall, Service, serving
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -27,6 +33,18 @@ def serve(dsn: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
             return stack.enter_context(serving(folder, dsn, *options, **environment))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def hall(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    """For tests that keep to jobs and queues of their own."""
+    name = f"pgq_hall_{os.getpid()}_{next(_numbers)}"
+    with (
+        servers.database(server, name, template=template) as dsn,
+        serving(tmp_path_factory.mktemp("hall"), dsn) as service,
+        psycopg.connect(dsn, autocommit=True) as conn,
+    ):
+        yield Hall(dsn, service, service.client(), conn)
 
 
 @pytest.fixture

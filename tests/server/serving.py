@@ -6,10 +6,12 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 import pooler
 import processes
@@ -44,6 +46,16 @@ class Service:
             client.close()
 
 
+@dataclass(frozen=True)
+class Hall:
+    """A server on loopback and its database, which the tests of a module share."""
+
+    dsn: str
+    service: Service
+    api: httpx.Client
+    conn: psycopg.Connection[Any]
+
+
 @contextmanager
 def serving(folder: Path, dsn: str, *options: str, **environment: str) -> Iterator[Service]:
     """A server on a free port of loopback, for a while."""
@@ -68,3 +80,36 @@ def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
     assert found["status"] == status
     assert re.search(r"\w", found["title"] + found["detail"])
     return found
+
+
+def enqueue(conn: psycopg.Connection[Any], task: str = "mail", **columns: Any) -> int:
+    """A job made by SQL."""
+    names = ["task", *columns]
+    row = conn.execute(
+        f"insert into pgq.job ({', '.join(names)}) values ({', '.join(['%s'] * len(names))}) "
+        "returning id",
+        [task, *columns.values()],
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def claim(conn: psycopg.Connection[Any], queue: str, *, limit: int = 1) -> list[tuple[int, str]]:
+    """Ids and tokens of jobs that are running from now on."""
+    rows = conn.execute(
+        "select id, token::text from pgq.claim(0, 0, gen_random_uuid(), array[%s], array[%s], "
+        "'1 hour')",
+        [queue, limit],
+    )
+    return [(int(job), token) for job, token in rows.fetchall()]
+
+
+def bury(
+    conn: psycopg.Connection[Any], job: int, queue: str, message: str = "no such user"
+) -> None:
+    """Have a job fail for good."""
+    ((claimed, token),) = claim(conn, queue)
+    assert claimed == job
+    conn.execute(
+        "select pgq.fail(%s, %s, 'ValueError', %s, p_permanent => true)", [job, token, message]
+    )

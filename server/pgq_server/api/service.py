@@ -5,8 +5,17 @@ from __future__ import annotations
 from pgq import schema
 from pgq.errors import SchemaMismatch
 from pgq_server.call import Call
-from pgq_server.models.service import Health, Readiness
-from pgq_server.routes import PUBLIC, Route
+from pgq_server.models.base import columns_of
+from pgq_server.models.service import (
+    Count,
+    Health,
+    Readiness,
+    Sample,
+    SampleQuery,
+    Samples,
+    Stats,
+)
+from pgq_server.routes import API, PUBLIC, Route
 
 
 async def healthz(call: Call) -> Health:
@@ -25,7 +34,48 @@ async def readyz(call: Call) -> Readiness:
     return Readiness(schema_version=version)
 
 
+async def stats(call: Call) -> Stats:
+    """What was counted since the installation."""
+    rows = await call.db.rows("stats", columns_of(Count))
+    reached = [row for row in rows if call.identity.reaches(row["queue"])]
+    return Stats(items=[Count(**row) for row in reached])
+
+
+async def samples(call: Call[None, SampleQuery]) -> Samples:
+    """What was counted, minute by minute."""
+    rows = await call.db.rows(
+        "list_samples",
+        columns_of(Sample),
+        p_after=call.query.after,
+        p_limit=call.query.limit,
+    )
+    return Samples(items=[Sample(**row) for row in rows])
+
+
 ROUTES = (
+    Route(
+        "GET",
+        f"{API}/stats",
+        stats,
+        summary="What was counted since the installation",
+        description="It never counts jobs: what stands where is the difference of the counts "
+        "`transition` whose labels end in `>state` less those that begin with `state>`.",
+        tag="service",
+        scopes=("view",),
+        reach="handler",
+        answer=Stats,
+    ),
+    Route(
+        "GET",
+        f"{API}/samples",
+        samples,
+        summary="What was counted, minute by minute, for two days",
+        tag="service",
+        scopes=("view",),
+        reach="service",
+        query=SampleQuery,
+        answer=Samples,
+    ),
     Route(
         "GET",
         "/healthz",

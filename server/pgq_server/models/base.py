@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,8 @@ from pydantic import (
 
 from pgq.job import State
 from pgq_server.documents import RawJson
+
+M = TypeVar("M", bound=BaseModel)
 
 LONGEST = 36_500 * 86_400.0
 """Seconds."""
@@ -68,6 +70,19 @@ def _seconds(value: object) -> object:
     return timedelta(seconds=value)
 
 
+def _positive(value: object) -> object:
+    found = _seconds(value)
+    if isinstance(found, timedelta) and found <= timedelta():
+        raise ValueError("expected more than 0 seconds")
+    return found
+
+
+def _object(value: RawJson) -> RawJson:
+    if not value.text.startswith("{"):
+        raise ValueError("expected an object")
+    return value
+
+
 def _text(value: str) -> str:
     if "\0" in value:
         raise ValueError("expected text without the character U+0000")
@@ -109,13 +124,24 @@ Seconds = Annotated[
     PlainSerializer(timedelta.total_seconds, return_type=float),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": LONGEST}),
 ]
+Positive = Annotated[
+    timedelta,
+    BeforeValidator(_positive),
+    PlainSerializer(timedelta.total_seconds, return_type=float),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST}),
+]
+"""Seconds, more than none."""
+RawObject = Annotated[RawJson, AfterValidator(_object), WithJsonSchema({"type": "object"})]
+"""An object, kept as sent."""
+Number = Annotated[int, BeforeValidator(_number)]
+"""Whole, in a path or query."""
 Id = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**53 - 1)]
 Limit = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1000)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 __all__ = [
-    "Flag", "Id", "Instant", "Limit", "Name", "RawJson", "Reply", "Request", "Seconds",
-    "State", "Text", "columns_of",
+    "Empty", "Flag", "Id", "Instant", "Limit", "Name", "Number", "Positive", "RawJson",
+    "RawObject", "Reply", "Request", "Seconds", "State", "Text", "check_some", "columns_of",
 ]  # fmt: skip
 
 
@@ -129,6 +155,17 @@ class QueuePath(Request):
     """Names a queue."""
 
     queue: Name
+
+
+class Empty(Request):
+    """Nothing to say: the body may be left out."""
+
+
+def check_some(model: M) -> M:
+    """Refuse a body that asks for nothing. Raises ValueError."""
+    if not model.model_fields_set:
+        raise ValueError(f"nothing to change; give some of {', '.join(type(model).model_fields)}")
+    return model
 
 
 @lru_cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pgq_server.models.base import Reply
+from pydantic import Field
+
+from pgq_server.models.base import Instant, Number, Reply, Request
 
 
 class Health(Reply):
@@ -18,3 +20,42 @@ class Readiness(Reply):
 
     status: Literal["ready"] = "ready"
     schema_version: int
+
+
+class Count(Reply):
+    """One count of a queue, since the installation."""
+
+    queue: str
+    metric: str
+    label: str
+    bucket: float | None
+    n: int
+    sum: float
+
+
+class Stats(Reply):
+    """All counts."""
+
+    items: list[Count]
+
+
+class SampleQuery(Request):
+    """Which samples."""
+
+    after: Instant | None = Field(default=None, description="Later ones only.")
+    limit: Annotated[Number, Field(ge=1, le=10_000)] = 3000
+
+
+class Sample(Reply):
+    """A count at a minute, over all queues."""
+
+    at: Instant
+    metric: str
+    label: str
+    n: int
+
+
+class Samples(Reply):
+    """Samples in the order of time."""
+
+    items: list[Sample]

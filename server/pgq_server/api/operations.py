@@ -1,0 +1,139 @@
+"""Operations: one verb on many jobs, with progress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgq_server.access import Identity
+from pgq_server.api.jobs import CAP, filters_of
+from pgq_server.call import Answer, Call
+from pgq_server.gateway import verb
+from pgq_server.models.base import Empty, columns_of
+from pgq_server.models.operations import (
+    NewOperation,
+    Operation,
+    OperationFilter,
+    OperationPath,
+    OperationQuery,
+    Operations,
+    Preview,
+)
+from pgq_server.paging import Total
+from pgq_server.routes import API, Route
+
+COLUMNS = columns_of(Operation)
+
+
+async def start(call: Call[None, None, NewOperation]) -> Answer:
+    """Start an operation, or tell how many jobs it would be for."""
+    body = call.body
+    filters = selected(body.filter or OperationFilter(), call.identity)
+    if body.preview:
+        return Answer(await _preview(call, filters), 200)
+    return await started(
+        call,
+        p_verb=body.verb,
+        p_ids=body.ids,
+        **filters,
+        p_payload=None if body.payload is None else body.payload.text,
+        p_limit=body.limit,
+        p_rate=body.rate,
+    )
+
+
+async def list_operations(call: Call[None, OperationQuery]) -> Operations:
+    """Operations, the newest first."""
+    rows = await call.db.rows("list_operations", COLUMNS, p_limit=call.query.limit)
+    return Operations(items=[Operation(**row) for row in rows])
+
+
+async def show(call: Call[OperationPath]) -> Operation:
+    """How far an operation has come."""
+    return Operation(**await call.db.row("get_operation", COLUMNS, p_id=call.path.id))
+
+
+async def stop(call: Call[OperationPath, None, Empty]) -> Operation:
+    """Let an operation go no further."""
+    _, rows = await call.db.batch(
+        verb("stop_operation", p_id=call.path.id),
+        verb("get_operation", COLUMNS, p_id=call.path.id),
+    )
+    return Operation(**rows[0])
+
+
+def selected(filter_: OperationFilter, identity: Identity) -> dict[str, Any]:
+    """The arguments that tell which jobs."""
+    return {**filters_of(filter_, identity), "p_fingerprint": filter_.fingerprint}
+
+
+async def started(call: Call[Any, Any, Any], **arguments: Any) -> Answer:
+    """An operation that begins: 202, and where its progress is told."""
+    by = call.identity.name
+    operation = await call.db.value("start_operation", p_by=by, **arguments)
+    row = await call.db.row("get_operation", COLUMNS, p_id=operation)
+    headers = {"Location": call.url(f"{API}/operations/{operation}")}
+    return Answer(Operation(**row), 202, headers)
+
+
+async def _preview(call: Call[None, None, NewOperation], filters: dict[str, Any]) -> Preview:
+    if call.body.ids is not None:
+        return Preview(preview=Total(n=len(set(call.body.ids)), capped=False))
+    row = await call.db.row("count_jobs", ("n", "capped"), **filters, p_cap=CAP)
+    return Preview(preview=Total(**row))
+
+
+ROUTES = (
+    Route(
+        "POST",
+        f"{API}/operations",
+        start,
+        summary="Do something to many jobs",
+        description="Jobs are named by `ids` or by `filter`. It is worked off by whoever does "
+        "upkeep. With `preview` nothing is started, and the answer is a count.",
+        tag="operations",
+        scopes=("operate",),
+        reach="handler",
+        body=NewOperation,
+        answer=Operation,
+        status=202,
+        also=((200, Preview),),
+        idempotent=True,
+    ),
+    Route(
+        "GET",
+        f"{API}/operations",
+        list_operations,
+        summary="Operations, the newest first",
+        tag="operations",
+        scopes=("view",),
+        reach="service",
+        query=OperationQuery,
+        answer=Operations,
+    ),
+    Route(
+        "GET",
+        f"{API}/operations/{{id}}",
+        show,
+        summary="How far an operation has come",
+        tag="operations",
+        scopes=("view",),
+        reach="service",
+        path_model=OperationPath,
+        answer=Operation,
+        errors=("not-found",),
+    ),
+    Route(
+        "POST",
+        f"{API}/operations/{{id}}/stop",
+        stop,
+        summary="Let an operation go no further",
+        tag="operations",
+        scopes=("operate",),
+        reach="service",
+        path_model=OperationPath,
+        body=Empty,
+        answer=Operation,
+        errors=("not-found",),
+        idempotent=True,
+    ),
+)

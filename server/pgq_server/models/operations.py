@@ -1,0 +1,109 @@
+"""Operations: one verb on many jobs, slice by slice, by whoever does upkeep."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pgq_server.models.base import Id, Instant, Limit, Name, RawJson, RawObject, Reply, Request
+from pgq_server.models.dead import DeadFilter
+from pgq_server.models.jobs import JobFilter
+from pgq_server.paging import Total
+
+Rate = Annotated[float, Field(gt=0, le=1e6, description="Jobs a second; null: as fast as it goes.")]
+AtMost = Annotated[int, Field(ge=1, le=2**53 - 1, description="At most so many, as a test.")]
+Merged = Annotated[
+    RawObject, Field(description="Members to set in each job's payload, which must be an object.")
+]
+Ids = Annotated[list[Id], Field(min_length=1, max_length=1000)]
+
+
+class OperationPath(Request):
+    """Names an operation."""
+
+    id: Id
+
+
+class OperationFilter(JobFilter):
+    """Which jobs. All that is given must hold; an empty filter is all jobs."""
+
+    fingerprint: Name | None = Field(default=None, description="Dead with this kind of error.")
+
+
+class NewOperation(Request):
+    """A verb, and the jobs that it is for: either `ids` or `filter`."""
+
+    verb: Literal["cancel", "retry", "run_now", "purge"]
+    ids: Ids | None = None
+    filter: OperationFilter | None = None
+    payload: Merged | None = Field(default=None, description="Only with `retry`.")
+    rate: Rate | None = None
+    limit: AtMost | None = None
+    preview: bool = Field(default=False, description="Only tell how many jobs it would be.")
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.ids is None) == (self.filter is None):
+            raise ValueError("give either ids or filter")
+        if self.payload is not None and self.verb != "retry":
+            raise ValueError("payload is only for retry")
+        return self
+
+
+class DeadRetry(DeadFilter):
+    """Which dead letters to retry, and how."""
+
+    ids: Ids | None = None
+    payload: Merged | None = None
+    rate: Rate | None = None
+    limit: AtMost | None = None
+
+
+class DeadPurge(DeadFilter):
+    """Which dead letters to delete for good. Something must be given."""
+
+    ids: Ids | None = None
+    rate: Rate | None = None
+    limit: AtMost | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not any((self.ids, self.queue, self.task, self.fingerprint)):
+            raise ValueError("which? give ids, queue, task or fingerprint")
+        return self
+
+
+class Operation(Reply):
+    """How far an operation has come."""
+
+    id: int
+    verb: str
+    filter: RawJson
+    rate: float | None
+    state: Literal["running", "done", "stopped", "failed"]
+    found: int
+    done: int
+    skipped: int
+    started_at: Instant
+    finished_at: Instant | None
+    by: str | None
+    message: str | None
+
+
+class Preview(Reply):
+    """How many jobs an operation would be for."""
+
+    preview: Total
+
+
+class OperationQuery(Request):
+    """How many."""
+
+    limit: Limit = 50
+
+
+class Operations(Reply):
+    """Operations, the newest first."""
+
+    items: list[Operation]

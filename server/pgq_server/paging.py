@@ -1,0 +1,67 @@
+"""Opaque cursors: where a list goes on. What is in one is nobody's business and may change."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, Field
+
+from pgq_server.models.base import Reply
+
+T = TypeVar("T")
+
+
+class Total(Reply):
+    """How many there are, counted up to a cap."""
+
+    n: int
+    capped: bool = Field(description="There are more than these.")
+
+
+class Page(Reply, Generic[T]):
+    """A part of a list, and where it goes on."""
+
+    items: list[T]
+    next: str | None = Field(
+        default=None, description="The `cursor` that goes on from here; null: this is the end."
+    )
+
+
+def encode(position: int) -> str:
+    """A cursor that goes on after this id."""
+    return base64.urlsafe_b64encode(json.dumps([position]).encode()).decode().rstrip("=")
+
+
+def decode(cursor: str) -> int:
+    """The position of a cursor. Raises ValueError."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        value = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        value = None
+    match value:
+        case [int(position)] if 0 < position < 2**63 and encode(position) == cursor:
+            return position
+    raise ValueError("expected the `next` of an earlier answer")
+
+
+def _checked(cursor: str) -> str:
+    decode(cursor)
+    return cursor
+
+
+Cursor = Annotated[str, Field(max_length=100), AfterValidator(_checked)]
+
+
+def position(cursor: str | None) -> int | None:
+    """Where a valid cursor goes on."""
+    return None if cursor is None else decode(cursor)
+
+
+def cut(rows: Sequence[Any], limit: int) -> tuple[list[Any], bool]:
+    """The first `limit` of rows of which one more was asked for, and whether there was one more."""
+    return list(rows[:limit]), len(rows) > limit
