@@ -84,9 +84,9 @@ async def answer(
     query = intake.query_of(request, route)
     if route.reach == "queue" and not identity.reaches(path.queue):  # type: ignore[union-attr]
         raise Refusal("forbidden", "This token is limited to other queues.")
-    body, content = await intake.body_of(request, route, services.settings.body_limit)
     if route.reach == "job" and identity.queues is not None:
         await _check_job(services.db, path.id, identity)  # type: ignore[union-attr]
+    body, content = await intake.body_of(request, route, services.settings.body_limit)
 
     async def handled(db: Gateway) -> Response:
         call = Call(

@@ -177,6 +177,9 @@ def refusal_of(error: Exception) -> Refusal:
             "The database took too long.",
             headers={"Retry-After": RETRY_AFTER},
         )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        logger.warning("the server's role in the database lacks a privilege")
+        return Refusal("forbidden", "The server's own role in the database may not do this.")
     if isinstance(error, psycopg.DataError):
         return Refusal("invalid-request", "The database does not take a value of this request.")
     logger.error("%s\n%s", type(error).__name__, _frames(error))

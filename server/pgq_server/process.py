@@ -37,13 +37,13 @@ class Server(uvicorn.Server):
 
 
 def check(settings: Settings) -> None:
-    """Refuse to start on a schema that is too old, or unprotected.
+    """Refuse to start on a schema that is too old, or where others could reach it unasked.
 
     Raises `SchemaMismatch`, `ConfigError` or `Unavailable`.
     """
     with closing(database.connect(settings.dsn, application_name="pgq server")) as session:
         schema.check(session)
-        if settings.is_open:
+        if settings.is_loopback:
             return
         (any_token,) = database.fetch_one(session, "select pgq.has_tokens()")
     if not any_token:

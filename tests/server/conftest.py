@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,7 @@ import servers
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving import Hall, Service, serving
+from serving import Hall, Service, serving, token
 
 _numbers = itertools.count(1)
 
@@ -38,13 +38,29 @@ def serve(dsn: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
 @pytest.fixture(scope="module")
 def hall(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
     """For tests that keep to jobs and queues of their own."""
+    with _hall(server, template, tmp_path_factory) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def guarded(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    """As `hall`, but everyone needs a token."""
+    with _hall(server, template, tmp_path_factory, "--require-token") as opened:
+        yield opened
+
+
+@contextmanager
+def _hall(
+    server: str, template: str, folders: pytest.TempPathFactory, *options: str
+) -> Iterator[Hall]:
     name = f"pgq_hall_{os.getpid()}_{next(_numbers)}"
     with (
         servers.database(server, name, template=template) as dsn,
-        serving(tmp_path_factory.mktemp("hall"), dsn) as service,
         psycopg.connect(dsn, autocommit=True) as conn,
     ):
-        yield Hall(dsn, service, service.client(), conn)
+        token(conn, "admin")
+        with serving(folders.mktemp("hall"), dsn, *options) as service:
+            yield Hall(dsn, service, service.client(), conn)
 
 
 @pytest.fixture

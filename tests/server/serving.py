@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +57,10 @@ class Hall:
     api: httpx.Client
     conn: psycopg.Connection[Any]
 
+    def connect(self) -> psycopg.Connection[Any]:
+        """Another session; its block rolls back what it did not commit."""
+        return psycopg.connect(self.dsn, autocommit=True)
+
 
 @contextmanager
 def serving(folder: Path, dsn: str, *options: str, **environment: str) -> Iterator[Service]:
@@ -80,6 +86,27 @@ def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
     assert found["status"] == status
     assert re.search(r"\w", found["title"] + found["detail"])
     return found
+
+
+def token(
+    conn: psycopg.Connection[Any],
+    *scopes: str,
+    queues: list[str] | None = None,
+    lasts: str | None = None,
+) -> str:
+    """A token with these scopes."""
+    secret = f"pgq_{secrets.token_urlsafe(32)}"
+    conn.execute(
+        "select pgq.create_token(%s, %s, %s, %s, %s)",
+        [
+            f"test {secret[4:12]}",
+            hashlib.sha256(secret.encode()).digest(),
+            list(scopes),
+            queues,
+            lasts,
+        ],
+    )
+    return secret
 
 
 def enqueue(conn: psycopg.Connection[Any], task: str = "mail", **columns: Any) -> int:

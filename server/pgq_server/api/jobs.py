@@ -45,6 +45,8 @@ from pgq_server.problems import Invalid, Refusal
 from pgq_server.routes import API, Method, Route
 
 DETAIL = columns_of(JobDetail)
+SEES_ALL: tuple[Scope, ...] = ("enqueue", "operate")
+"""Scopes of those who see payloads unmasked."""
 CAP = 10_000
 """Up to here jobs are counted."""
 
@@ -169,7 +171,7 @@ async def duplicate(call: Call[JobPath, None, JobCopy]) -> Answer:
 async def content(call: Call[JobPath]) -> JobContent:
     """What a job was given, and what it returned."""
     row = await call.db.row("get_payload", columns_of(JobContent), p_id=call.path.id)
-    if not call.identity.may(("enqueue", "operate")):
+    if not call.identity.may(SEES_ALL):
         row = {name: text and masking.masked(text) for name, text in row.items()}
     return JobContent(**row)
 
@@ -211,7 +213,12 @@ async def explain(call: Call[JobPath]) -> Reasons:
 
 
 def filters_of(query: JobFilter, identity: Identity) -> dict[str, Any]:
-    """The arguments of `list_jobs` and its kin."""
+    """The arguments of `list_jobs` and its kin.
+
+    Who sees payloads masked may not guess at what is masked either.
+    """
+    if not identity.may(SEES_ALL) and any(map(masking.is_secret, query.path or ())):
+        raise Refusal("forbidden", "query.path: this token does not see such values.")
     return {
         "p_queue": query.queue,
         "p_state": query.state,

@@ -76,9 +76,10 @@ async def started(call: Call[Any, Any, Any], **arguments: Any) -> Answer:
 
 
 async def _preview(call: Call[None, None, NewOperation], filters: dict[str, Any]) -> Preview:
-    if call.body.ids is not None:
-        return Preview(preview=Total(n=len(set(call.body.ids)), capped=False))
-    row = await call.db.row("count_jobs", ("n", "capped"), **filters, p_cap=CAP)
+    body = call.body
+    row = await call.db.row(
+        "count_jobs", ("n", "capped"), **filters, p_ids=body.ids, p_verb=body.verb, p_cap=CAP
+    )
     return Preview(preview=Total(**row))
 
 
