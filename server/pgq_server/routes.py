@@ -99,8 +99,8 @@ class Route:
 @cache
 def table() -> tuple[Route, ...]:
     """All routes."""
-    from pgq_server.api import dead, jobs, operations, queues, service, workers
+    from pgq_server.api import jobs, queues, service, workers
     from pgq_server.ui import table as dashboard
 
-    modules = (jobs, queues, workers, dead, operations, service, dashboard)
+    modules = (jobs, queues, workers, service, dashboard)
     return tuple(route for module in modules for route in module.ROUTES)

@@ -237,8 +237,8 @@ def test_no_spelling_of_a_path_leads_around_the_token(guarded: Hall, target: str
 
 
 HOSTS = [
-    "", "localhost", "127.0.0.1", "localhost/healthz?", "localhost:80/healthz#", "a@localhost", "[::1",
-    "[::1]/",
+    "", "localhost", "127.0.0.1", "localhost/healthz?", "localhost:80/healthz#", "a@localhost",
+    "[::1", "[::1]/",
     "localhost, evil.example", "evil.example/healthz", "x" * 5000, "127.0.0.1:99999999999", "..",
     "/healthz",
 ]  # fmt: skip

@@ -172,7 +172,7 @@ async def content(call: Call[JobPath]) -> JobContent:
     """What a job was given, and what it returned."""
     row = await call.db.row("get_payload", columns_of(JobContent), p_id=call.path.id)
     if not call.identity.may(SEES_ALL):
-        row = {name: text and masking.masked(text) for name, text in row.items()}
+        row = {name: text and _masked(text) for name, text in row.items()}
     return JobContent(**row)
 
 
@@ -262,6 +262,13 @@ def _columns(job: NewJob) -> dict[str, Any]:
     }
     columns = {name.removesuffix("_seconds"): value for name, value in given.items()}
     return {**columns, "task": job.task, "payload": job.payload.text}
+
+
+def _masked(text: str) -> str:
+    try:
+        return masking.write(masking.masked(masking.read(text)))
+    except ValueError:  # too deep to be looked through
+        return masking.write(masking.MASK)
 
 
 def _text(payload: RawJson | None) -> str | None:
