@@ -132,13 +132,16 @@ begin
         return;
     end if;
     select l.* into v_lane from pgq.lane l where l.lane = v_ready.lane order by l.id limit 1;
-    select count(*), count(*) filter (where w.state = 'available' and w.busy < w.slots)
+    select
+        count(*),
+        count(*) filter (where w.state = 'available' and w.busy < w.slots and d.worker is null)
     into v_workers, v_free
     from pgq._live_worker w
+    left join pgq.drain_request d on d.worker = w.id
     where v_lane.queue = any (w.queues);
     if v_workers > 0 and v_free = 0 then
         return query
-        select 'no_slots', format('all of the %s live workers that take queue %L are busy', v_workers, v_lane.queue);
+        select 'no_slots', format('all of the %s live workers that take queue %L are busy or draining', v_workers, v_lane.queue);
     end if;
     if v_ready.suspect then
         return query

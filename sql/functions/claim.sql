@@ -88,7 +88,7 @@ begin
     where f.token = p_token
         and f.first;
 
-    if v_ids is null then
+    if v_ids is null and not exists (select from pgq.drain_request d where d.worker = p_worker) then
         v_claimed := now();
         v_until := v_expires;
         -- A suspect comes alone, so it is looked for before anything else is taken.
@@ -227,5 +227,5 @@ begin
 end
 $$;
 comment on function pgq.claim is
-    'Leases up to p_limits[i] jobs of p_queues[i], lower priority numbers first, then first come first served; of paused queues none. Repeated with the same token it returns the same leases. A suspect comes alone; p_suspects true asks for suspects only, false for none. Worker 0 needs no heartbeat: its leases carry their own expiry, p_lease or the service''s. PQ008: the worker has expired.';
+    'Leases up to p_limits[i] jobs of p_queues[i], lower priority numbers first, then first come first served; of paused queues none, and none for a worker that drains. Repeated with the same token it returns the same leases. A suspect comes alone; p_suspects true asks for suspects only, false for none. Worker 0 needs no heartbeat: its leases carry their own expiry, p_lease or the service''s. PQ008: the worker has expired.';
 select pgq._allow('claim', 'pgq_worker');

@@ -10,7 +10,8 @@ create or replace function pgq.heartbeat(
 returns table (
     cancelled  bigint[],
     lost       bigint[],
-    suspects   boolean
+    suspects   boolean,
+    drain      boolean
 )
 language plpgsql
 security definer
@@ -124,9 +125,10 @@ begin
                 limit 1
             ) r
             where not exists (select from pgq._paused_queue p where p.queue = q.queue)
-        );
+        ),
+        exists (select from pgq.drain_request d where d.worker = p_worker);
 end
 $$;
 comment on function pgq.heartbeat is
-    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, and whether suspects wait in its queues. p_state: available, busy, draining, or offline to unregister. p_token: what it registered with; with another one the id is somebody elses. p_claims: tokens of claims whose answer it has not read yet; their leases stay. PQ008: the worker has expired.';
+    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, whether suspects wait in its queues, and whether it is to claim nothing more. p_state: available, busy, draining, or offline to unregister. p_token: what it registered with; with another one the id is somebody elses. p_claims: tokens of claims whose answer it has not read yet; their leases stay. PQ008: the worker has expired.';
 select pgq._allow('heartbeat', 'pgq_worker');

@@ -18,7 +18,7 @@ as $$
     select w.* from pgq._workers(null) w order by w.id
 $$;
 comment on function pgq.list_workers is
-    'Workers, and those that went lately (offline). busy is what they said at their last heartbeat.';
+    'Workers, and those that went lately (offline); draining from the moment that somebody asks. busy is what they said at their last heartbeat.';
 select pgq._allow('list_workers', 'pgq_viewer');
 
 create or replace function pgq._workers(p_id bigint)
@@ -40,7 +40,11 @@ as $$
     select
         w.id,
         w.name,
-        case when v.id is not null then w.state else 'offline' end,
+        case
+            when v.id is null then 'offline'
+            when d.worker is not null then 'draining'
+            else w.state
+        end,
         w.queues,
         w.slots,
         w.busy,
@@ -49,6 +53,7 @@ as $$
         w.info
     from pgq.worker w
     left join pgq._live_worker v on v.id = w.id
+    left join pgq.drain_request d on d.worker = w.id
     where p_id is null
         or w.id = p_id
 $$;

@@ -417,6 +417,14 @@ begin
         limit 50000
         for update skip locked
     ));
+    delete from pgq.drain_request d
+    where d.ctid = any (array(
+        select x.ctid
+        from pgq.drain_request x
+        where not exists (select from pgq.worker w where w.id = x.worker)
+        limit 1000
+        for update skip locked
+    ));
     delete from pgq.worker w
     where w.ctid = any (array(
         select x.ctid
@@ -430,5 +438,5 @@ begin
 end
 $$;
 comment on function pgq._trim is
-    'Deletes what has served: floors, marks, cursors, ticks, waiters and cancellations that nobody reads any more, and workers gone for a day.';
+    'Deletes what has served: floors, marks, cursors, ticks, waiters and cancellations that nobody reads any more, drains of workers that went, and workers gone for a day.';
 select pgq._allow('_trim');

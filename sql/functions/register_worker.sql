@@ -50,6 +50,18 @@ begin
             pgq._clock() + s.lease
         from pgq.setting s
         returning id
+    ),
+    -- The same process, which had expired: it goes on draining.
+    moved as (
+        update pgq.drain_request d
+        set worker = (select a.id from added a)
+        where d.worker = any (array(
+            select x.worker
+            from pgq.drain_request x
+            join pgq.worker w on w.id = x.worker
+            where w.token = p_token
+            for update of x skip locked
+        ))
     )
     select a.id, s.lease, s.heartbeat, s.poll, s.solo_children
     from added a

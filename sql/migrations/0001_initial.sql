@@ -312,6 +312,13 @@ comment on column pgq.worker.expires_at is 'On the lease clock. Expiry is final:
 comment on column pgq.worker.token is
     'Of the process: a database that was restored gives ids out again, and one of two workers with the same id would give back what the other holds.';
 
+create table pgq.drain_request (
+    worker        bigint      not null primary key,
+    requested_at  timestamptz not null default now()
+);
+comment on table pgq.drain_request is
+    'Workers that are to claim nothing more. Beside the worker''s row, for which its heartbeat would have to wait.';
+
 create sequence pgq.waiter_seq as bigint cache 1 no cycle;
 create table pgq.waiter (
     seq       bigint  not null default nextval('pgq.waiter_seq'),

@@ -69,3 +69,21 @@ def test_lists_workers(conn: Conn, pgq: Run, shell: Run) -> None:
     assert second["state"] == "offline"
     table = pgq("workers").out.splitlines()
     assert table[1].split()[:6] == [str(worker), "host.1", "available", "a,", "b", "0/7"]
+
+
+def test_drains_workers(conn: Conn, pgq: Run, shell: Run) -> None:
+    one, two = register(conn), register(conn)
+    drained = f"worker {one} takes no more jobs\nworker {two} takes no more jobs\n"
+    assert shell("workers", "drain", one, two).out == drained
+    assert [each["state"] for each in pgq("workers", "-o", "json").json] == ["draining"] * 2
+    assert pgq("workers", "drain", one).out == f"worker {one} was draining already\n"
+    off = pgq("workers", "drain", one, "--off", "-o", "json")
+    assert off.json == [{"worker": one, "did": "resumed"}]
+    assert pgq("workers", "drain", one, "--off").out == f"worker {one} was not draining\n"
+    assert next(each["state"] for each in pgq("workers", "-o", "json").json) == "available"
+
+
+def test_worker_that_is_not_there_is_not_drained(conn: Conn, pgq: Run) -> None:
+    refusal = pgq("workers", "drain", 7, code=3).refusal(3)
+    assert "no worker 7" in refusal
+    assert "is not in the range" in pgq("workers", "drain", 0, code=2).refusal(2)

@@ -41,7 +41,12 @@ def test_heartbeat_keeps_the_worker_for_another_lease(conn: Conn) -> None:
     worker = register(conn)
     for _ in range(5):
         move_clock(conn, "14 seconds")
-        assert beat(conn, worker) == {"cancelled": [], "lost": [], "suspects": False}
+        assert beat(conn, worker) == {
+            "cancelled": [],
+            "lost": [],
+            "suspects": False,
+            "drain": False,
+        }
         left = value(conn, "select expires_at - pgq._clock() from pgq.worker")
         assert left == timedelta(seconds=15)
 
@@ -229,7 +234,12 @@ def test_heartbeat_of_5_000_jobs(conn: Conn) -> None:
     insert(conn, 5_000)
     leases = claim(conn, worker=worker, limits=5_000)
     prolong(conn)
-    assert beat(conn, worker, *leases) == {"cancelled": [], "lost": [], "suspects": False}
+    assert beat(conn, worker, *leases) == {
+        "cancelled": [],
+        "lost": [],
+        "suspects": False,
+        "drain": False,
+    }
     assert value(conn, "select count(*) from pgq.lease") == 5_000
 
 

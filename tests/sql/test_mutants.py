@@ -13,6 +13,7 @@ import pytest
 from races.test_mutants import Mutant
 from sql import test_authenticate as authenticate
 from sql import test_decline as decline
+from sql import test_drain as drain
 from sql import test_recall_request as requests
 from sql import test_watch as watch
 
@@ -96,6 +97,31 @@ MUTANTS = [
         watch.test_job_that_lost_its_state_is_waited_for,
         "watch.sql",
         (("not exists (select from pgq.job j where j.id = i.id offset 0)", "true"),),
+    ),
+    # Draining
+    Mutant(
+        "draining_worker_claims",
+        drain.test_draining_worker_claims_nothing,
+        "claim.sql",
+        ((" and not exists (select from pgq.drain_request d where d.worker = p_worker)", ""),),
+    ),
+    Mutant(
+        "draining_worker_is_not_told",
+        drain.test_heartbeat_tells_the_worker,
+        "heartbeat.sql",
+        (("exists (select from pgq.drain_request d where d.worker = p_worker)", "false"),),
+    ),
+    Mutant(
+        "draining_ends_with_the_registration",
+        drain.test_process_that_registers_anew_goes_on_draining,
+        "register_worker.sql",
+        (("where w.token = p_token", "where false"),),
+    ),
+    Mutant(
+        "draining_of_another_process",
+        drain.test_new_process_does_not_drain,
+        "register_worker.sql",
+        (("where w.token = p_token", "where true"),),
     ),
     # Tasks of ours
     Mutant(

@@ -118,6 +118,8 @@ class Child:
                 self._claims.wake()
             case {"kind": "go", "worker": int(worker), "poll": float(poll)}:
                 self._claims.resume(worker, poll)
+            case {"kind": "rest"}:
+                self._claims.rest()
             case {"kind": "drop"}:
                 self._claims.suspend()
                 self._dispatcher.give_back()

@@ -84,8 +84,14 @@ class Claims:
         self._permitted.set()
         self.wake()
 
+    def rest(self) -> None:
+        """Claim nothing until `resume`, and keep what there is."""
+        self._permitted.clear()
+        self.wake()
+        self._dispatcher.has_room.set()
+
     def suspend(self) -> None:
-        """Claim nothing until `resume`."""
+        """Claim nothing until `resume`: the worker's leases end."""
         self._worker = None
         self._permitted.clear()
         self.wake()
@@ -104,7 +110,9 @@ class Claims:
     async def run(self) -> None:
         """Claim, until stopped."""
         while not self._stopping:
-            await self._permitted.wait()
+            if not self._permitted.is_set():
+                await self._leave()
+                await self._permitted.wait()
             try:
                 await self._round()
             except WorkerExpired:

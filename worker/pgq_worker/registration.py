@@ -36,9 +36,9 @@ REGISTER = (
     "p_queues => %s::text[], p_slots => %s, p_info => %s::json, p_token => %s::uuid)"
 )
 HEARTBEAT = (
-    "select cancelled, lost, suspects from pgq.heartbeat(p_worker => %s, p_ids => %s::bigint[], "
-    "p_tokens => %s::uuid[], p_busy => %s, p_state => %s, p_token => %s::uuid, "
-    "p_claims => %s::uuid[])"
+    "select cancelled, lost, suspects, drain from pgq.heartbeat(p_worker => %s, "
+    "p_ids => %s::bigint[], p_tokens => %s::uuid[], p_busy => %s, p_state => %s, "
+    "p_token => %s::uuid, p_claims => %s::uuid[])"
 )
 
 
@@ -66,6 +66,9 @@ class Holder(Protocol):
 
     def go(self, registration: Registration) -> None:
         """Claim jobs as this worker."""
+
+    def rest(self) -> None:
+        """Claim nothing more until `go`; what is in hand goes on."""
 
     def drop(self) -> None:
         """Stop all handlers and claim nothing: the leases end before long, or have ended."""
@@ -97,8 +100,15 @@ class Standing:
         self._failing = False
         self.registration: Registration | None = None
         self.suspended = False
+        self.draining = False
+        """Whether the worker was asked to claim nothing."""
         self.answered_at = 0.0
         """When the last heartbeat that was answered was sent, on the clock of `time.monotonic`."""
+
+    @property
+    def claims(self) -> bool:
+        """Whether jobs are to be claimed."""
+        return not (self.suspended or self.draining)
 
     def register(self, tasks: dict[str, Any]) -> None:
         """The app is there: register as a worker that knows these tasks."""
@@ -200,6 +210,7 @@ class Standing:
         registration = Registration(*rows[0])
         log.info("registered as worker %d", registration.worker)
         self.registration = registration
+        self.draining = False
         self._kept(registration, sent_at)
         return registration
 
@@ -222,8 +233,10 @@ class Standing:
         )
         if self.registration is not registration:
             return
-        cancelled, lost, suspects = rows[0]
+        cancelled, lost, suspects, drain = rows[0]
         self._kept(registration, sent_at)
+        if drain != self.draining:
+            self._drain(registration, drain)
         for job_id in cancelled or ():
             self._holder.told(held[job_id], "cancel")
         for job_id in lost or ():
@@ -237,7 +250,17 @@ class Standing:
         self._deadline = sent_at + 0.9 * registration.lease
         if self.suspended or first:
             self.suspended = False
+            if not self.draining:
+                self._holder.go(registration)
+
+    def _drain(self, registration: Registration, on: bool) -> None:
+        log.info("draining: nothing more is claimed" if on else "drains no more")
+        self.draining = on
+        if on:
+            self._holder.rest()
+        else:
             self._holder.go(registration)
+        self.hurry()
 
     def _suspend(self) -> None:
         self.suspended = True

@@ -127,7 +127,7 @@ class Supervisor:
         return sum(child.slots.busy for child in self._children.values())
 
     def state(self) -> State:
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._standing.draining:
             return "draining"
         return "busy" if self.busy() >= self._plan.slots else "available"
 
@@ -136,6 +136,10 @@ class Supervisor:
             if child.ready:
                 child.send("go", worker=registration.worker, poll=registration.poll)
         self._notifier.ready(f"worker {registration.worker}: {self._plan.processes} processes")
+
+    def rest(self) -> None:
+        for child in self._children.values():
+            child.send("rest")
 
     def drop(self) -> None:
         for child in self._children.values():
@@ -148,7 +152,7 @@ class Supervisor:
     def want_solo(self, count: int = 1) -> None:
         """Have suspects run, each alone in a process."""
         registration = self._standing.registration
-        if registration is None or self._stopping.is_set():
+        if registration is None or self._stopping.is_set() or self._standing.draining:
             return
         for child in self._children.values():
             if child.suspects and child.idle:
@@ -260,7 +264,7 @@ class Supervisor:
                         self._standing.register(tasks)
                     child.ready = self._loaded = True
                     registration = self._standing.registration
-                    if registration is not None and not self._standing.suspended:
+                    if registration is not None and self._standing.claims:
                         child.send("go", worker=registration.worker, poll=registration.poll)
                 case {"kind": "refused", "reason": str(reason)}:
                     child.refusal = reason
