@@ -18,10 +18,9 @@ UNFINISHED = (
 )
 KEPT = "select count(*) from pgq.job"
 RING = """
-select pg_notify('pgq', 'w ' || string_agg(distinct format('%%s.%%s', w.worker, w.executor), ' '))
+select pg_notify(format('pgq_%%s_%%s', w.worker, w.executor), 'w')
 from pgq.waiter w
 where w.executor <> 0
-having count(*) > 0
 """
 
 

@@ -8,7 +8,6 @@ declare
     v_floor   bigint;
     v_waiter  record;
     v_slots   bigint := 0;
-    v_rung    text := 'w';
 begin
     if new.label not like '%>ready' or current_setting('pgq.wake', true) = 'off' then
         return new;
@@ -23,13 +22,10 @@ begin
         order by random()
         limit 400
     loop
-        v_rung := v_rung || format(' %s.%s', v_waiter.worker, v_waiter.executor);
+        perform pgq._notify(v_waiter.worker, v_waiter.executor, 'w');
         v_slots := v_slots + v_waiter.slots;
         exit when v_slots >= new.n;
     end loop;
-    if v_slots > 0 then
-        perform pgq._notify(v_rung);
-    end if;
     return new;
 end
 $$;

@@ -9,13 +9,14 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_lane     bigint;
-    v_attempt  integer;
-    v_has_key  boolean;
-    v_state    text;
-    v_worker   bigint;
-    v_token    uuid;
-    v_lease    pgq.lease;
+    v_lane      bigint;
+    v_attempt   integer;
+    v_has_key   boolean;
+    v_state     text;
+    v_worker    bigint;
+    v_executor  integer;
+    v_token     uuid;
+    v_lease     pgq.lease;
 begin
     if p_token is not null then
         delete from pgq.lease l
@@ -55,8 +56,8 @@ begin
 
         -- Shared, so that several may ask; held to the end of the transaction, so that whoever ends
         -- the attempt sees the request.
-        select l.worker, l.token
-        into v_worker, v_token
+        select l.worker, l.executor, l.token
+        into v_worker, v_executor, v_token
         from pgq.lease l
         where l.job_id = p_id
         for key share skip locked;
@@ -67,7 +68,7 @@ begin
                 select from pgq.cancel_request c where c.job_id = p_id and c.token = v_token
             );
             if v_worker <> 0 and current_setting('pgq.wake', true) is distinct from 'off' then
-                perform pgq._notify(format('c %s %s', v_worker, p_id));
+                perform pgq._notify(v_worker, v_executor, format('c %s %s', p_id, v_token));
             end if;
             return 'requested';
         end if;

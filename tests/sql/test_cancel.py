@@ -66,14 +66,14 @@ def test_running_job_is_asked_once_however_often_it_is_cancelled(conn: Conn) -> 
     assert state(conn, lease["id"]) == "running"
 
 
-def test_worker_of_a_running_job_is_notified(conn: Conn, dsn: str) -> None:
+def test_executor_of_a_running_job_is_notified(conn: Conn, dsn: str) -> None:
     worker = register(conn)
     lease = running(conn, worker=worker)
     with connect(dsn) as listener:
-        listener.execute("listen pgq")
+        listener.execute(f"listen pgq_{worker}_1")
         answer(conn, "cancel", id=lease["id"])
         (told,) = list(listener.notifies(timeout=10, stop_after=1))
-    assert told.payload == f"c {worker} {lease['id']}"
+    assert told.payload == f"c {lease['id']} {lease['token']}"
 
 
 def test_transaction_that_wakes_nobody_can_be_prepared(conn: Conn, dsn: str) -> None:

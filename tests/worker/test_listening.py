@@ -37,6 +37,18 @@ def test_idle_worker_is_woken_rather_than_polling(
     assert jobs.result(jobs.add("echo", '{"value": 1}')) == 1
 
 
+def test_worker_that_registered_anew_is_woken(
+    start: Start, jobs: Jobs, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("select pgq.configure(p_poll => '1 hour')")
+    start()
+    first = until(lambda: jobs.one("select min(worker) from pgq.waiter"), "it waits")
+    jobs.one("select from pgq.heartbeat(%s, '{}', '{}', 0, 'offline')", first)
+    until(lambda: jobs.one("select max(worker) from pgq.waiter") > first, "it waits anew")
+
+    assert jobs.result(jobs.add("echo", '{"value": 1}')) == 1
+
+
 def test_worker_without_wake_ups_finds_jobs_by_polling(
     worker: Worker, jobs: Jobs, conn: psycopg.Connection[Any]
 ) -> None:

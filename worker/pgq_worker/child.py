@@ -27,6 +27,7 @@ from pgq_worker.claims import Claims
 from pgq_worker.dispatcher import PREFETCH, Dispatcher
 from pgq_worker.execution import Execution
 from pgq_worker.lines import Capture, Lines
+from pgq_worker.listening import Listener
 from pgq_worker.loading import describe, load_app
 from pgq_worker.plan import ChildPlan
 from pgq_worker.reports import Reports
@@ -89,6 +90,9 @@ class Child:
             suspects=plan.suspects,
             poll=1.0,
         )
+        self._listener = Listener(
+            plan.listen_dsn or plan.dsn, name=f"pgq listener of {plan.title}"[:63], hear=self._hear
+        )
         self._watch = Watch(self._dispatcher, slots, reports)
         self._group = group
         logging.getLogger().addHandler(Capture(self._lines))
@@ -96,6 +100,7 @@ class Child:
     async def run(self) -> NoReturn:
         """Do what the supervisor says; never returns."""
         for loop in (
+            self._listener.run,
             self._lines.run,
             self._reports.run_completions,
             self._reports.run_others,
@@ -117,6 +122,7 @@ class Child:
             case {"kind": "wake"}:
                 self._claims.wake()
             case {"kind": "go", "worker": int(worker), "poll": float(poll)}:
+                self._listener.follow(f"pgq_{worker}_{self._plan.executor}")
                 self._claims.resume(worker, poll)
             case {"kind": "rest"}:
                 self._claims.rest()
@@ -132,6 +138,14 @@ class Child:
                 self._group.create_task(self._stop(grace))
             case _:
                 log.error("the supervisor said something unknown: %s", message)
+
+    def _hear(self, message: str) -> None:
+        """What the database says."""
+        match message.split(" "):
+            case ["c", job, token]:
+                self._dispatcher.stop(int(job), UUID(token), "cancel")
+            case _:
+                self._claims.wake()
 
     async def _stop(self, grace: float) -> None:
         """Claim no more, let handlers end, stop those that do not, store all, and exit."""
@@ -166,6 +180,7 @@ class Child:
     async def _exit(self, status: int) -> NoReturn:
         for session in self._sessions:
             session.sever()
+        self._listener.close()
         await self._channel.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from pgq import database
@@ -18,7 +20,6 @@ from pgq_worker.sessions import shut
 
 log = logs.get("listening")
 
-CHANNEL = "pgq"
 PING = 5.0
 """Seconds after which a silent connection is asked whether it lives."""
 PROOF = 60.0
@@ -29,7 +30,8 @@ _LONGEST = 15.0
 class Listener:
     """Listens on one connection, and opens another whenever that one dies or goes silent.
 
-    Until then jobs are found by polling: nothing depends on it.
+    Until then jobs are found by polling: nothing depends on it. `hear` is given each message, and
+    an empty one when messages may have been missed before.
     """
 
     def __init__(self, dsn: str, *, name: str, hear: Callable[[str], None]) -> None:
@@ -38,9 +40,19 @@ class Listener:
         self._hear = hear
         self._failing = False
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+        self._channel = ""
+        self._roused = asyncio.Event()
+        self._proof: str | None = None
+        self._proof_due = 0.0
+
+    def follow(self, channel: str) -> None:
+        """Listen on this channel from now on."""
+        self._channel = channel
+        self._roused.set()
 
     async def run(self) -> None:
         """Listen, for good."""
+        await self._roused.wait()
         delay = 0.2
         while True:
             since = time.monotonic()
@@ -67,38 +79,76 @@ class Listener:
             self._connection = connection = await database.connect_async(
                 self._dsn, application_name=self._name
             )
+        connection.add_notify_handler(lambda note: self._receive(note.payload))
+        channel = ""
         try:
-            async with asyncio.timeout(PING):
-                await connection.execute(f"listen {CHANNEL}")
-            proof_due = 0.0
-            proof: str | None = None
             while True:
+                self._roused.clear()
                 now = time.monotonic()
-                if now >= proof_due:
-                    if proof is not None:
+                if channel != self._channel:
+                    channel = self._channel
+                    listen = sql.SQL("listen {}").format(sql.Identifier(channel))
+                    await self._ask(connection, listen)
+                    self._hear("")
+                    self._proof, self._proof_due = None, now
+                if now >= self._proof_due:
+                    if self._proof is not None:
                         raise TimeoutError("what it sent to itself did not arrive")
-                    proof, proof_due = f"p {uuid4()}", now + PING
-                    await self._ask(connection, "select pg_notify(%s, %s)", (CHANNEL, proof))
+                    self._proof, self._proof_due = f"p {uuid4()}", now + PING
+                    await self._ask(connection, "select pg_notify(%s, %s)", (channel, self._proof))
                 else:
-                    await self._ask(connection, "select 1", ())
-                async for note in connection.notifies(timeout=PING):
-                    if note.payload == proof:
-                        proof, proof_due = None, time.monotonic() + PROOF
-                        if self._failing:
-                            log.info("listens again")
-                        self._failing = False
-                    elif not note.payload.startswith("p "):
-                        self._hear(note.payload)
+                    await self._ask(connection, "select 1")
+                with self._reading(connection):
+                    try:
+                        async with asyncio.timeout(PING):
+                            await self._roused.wait()
+                    except TimeoutError:
+                        pass
         finally:
             self._connection = None
             await connection.close()
 
+    @contextmanager
+    def _reading(self, connection: psycopg.AsyncConnection[TupleRow]) -> Iterator[None]:
+        """Take what comes while no statement runs, straight from the event loop."""
+        loop, link, number = asyncio.get_running_loop(), connection.pgconn, connection.fileno()
+
+        def read() -> None:
+            try:
+                link.consume_input()
+            except psycopg.OperationalError:
+                loop.remove_reader(number)
+                self._roused.set()  # the next statement fails
+                return
+            while (note := link.notifies()) is not None:
+                self._receive(note.extra.decode(errors="replace"))
+
+        loop.add_reader(number, read)
+        try:
+            yield
+        finally:
+            loop.remove_reader(number)
+
+    def _receive(self, message: str) -> None:
+        if message == self._proof:
+            self._proof, self._proof_due = None, time.monotonic() + PROOF
+            if self._failing:
+                log.info("listens again")
+            self._failing = False
+        elif not message.startswith("p "):
+            self._hear(message)
+
     async def _ask(
-        self, connection: psycopg.AsyncConnection[TupleRow], query: str, values: tuple[str, ...]
+        self,
+        connection: psycopg.AsyncConnection[TupleRow],
+        query: str | sql.Composed,
+        values: tuple[str, ...] = (),
     ) -> None:
         """Run a statement, or lose the connection when it is not answered in time."""
         timer = asyncio.get_running_loop().call_later(PING, shut, connection)
         try:
-            await connection.execute(query.encode(), values or None)
+            await connection.execute(
+                query.encode() if isinstance(query, str) else query, values or None
+            )
         finally:
             timer.cancel()

@@ -70,6 +70,7 @@ class ChildPlan:
 
     app: str
     dsn: str = field(repr=False)
+    listen_dsn: str | None = field(repr=False)
     title: str
     executor: int
     limits: dict[str, int]

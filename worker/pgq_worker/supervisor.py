@@ -19,7 +19,6 @@ from pgq_worker import arrays, logs
 from pgq_worker.child import REFUSED, YIELD, slots_for
 from pgq_worker.execution import timed_out
 from pgq_worker.jobs import ClaimedJob
-from pgq_worker.listening import Listener
 from pgq_worker.plan import ChildPlan, Plan
 from pgq_worker.processes import ChildProcess
 from pgq_worker.registration import Registration, Standing, State
@@ -55,9 +54,6 @@ class Supervisor:
         }
         self._affairs = self._sessions["affairs"]
         self._standing = Standing(self._sessions["heartbeat"], plan, self, check=check)
-        self._listener = Listener(
-            plan.listen_dsn or plan.dsn, name=f"pgq listener of {plan.title}"[:63], hear=self._hear
-        )
         self._children: dict[int, ChildProcess] = {}
         self._fallen: dict[int, list[Held]] = {}
         """What dead children held, until the database knows."""
@@ -79,7 +75,6 @@ class Supervisor:
                 for duty in (
                     self._standing.run,
                     self._standing.guard,
-                    self._listener.run,
                     Upkeep(self._sessions["upkeep"], PROMPT).run,
                     Upkeep(self._sessions["slow upkeep"], PATIENT).run,
                     self._end_overdue,
@@ -163,27 +158,6 @@ class Supervisor:
             self._soloists += 1
             self._group.start_soon(self._solo)
 
-    # What the database says
-
-    def _hear(self, payload: str) -> None:
-        kind, _, rest = payload.partition(" ")
-        registration = self._standing.registration
-        if registration is None:
-            return
-        if kind == "w":
-            for address in rest.split(" "):
-                worker, _, executor = address.partition(".")
-                if worker == str(registration.worker) and executor.isdigit():
-                    child = self._children.get(int(executor))
-                    if child is not None:
-                        child.wake()
-        elif kind == "c":
-            worker, _, job_id = rest.partition(" ")
-            if worker == str(registration.worker):
-                for job in self.held():
-                    if str(job.id) == job_id:
-                        self.told(job, "cancel")
-
     # Children
 
     async def _occupy(self, seat: int) -> None:
@@ -216,6 +190,7 @@ class Supervisor:
             ChildPlan(
                 app=self._plan.app,
                 dsn=self._plan.dsn,
+                listen_dsn=self._plan.listen_dsn,
                 title=self._plan.title,
                 executor=next(self._executors),
                 limits=limits,
@@ -365,7 +340,6 @@ class Supervisor:
         await self._standing.leave()
         for session in self._sessions.values():
             session.sever()
-        self._listener.close()
         log.info("stopped")
 
     async def _until_ended(self, give_up: asyncio.Event | None) -> None:

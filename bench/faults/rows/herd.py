@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from faults.row import Row
+from faults.rows.notify_cost import hear_rings
 from faults.stage import Stage
 from pgq_bench.server import value
 
@@ -23,12 +24,11 @@ def _play(stage: Stage) -> None:
     stage.wait_for_workers(workers)
     woken = []
     with stage.session() as ear:
-        ear.execute("listen pgq")
+        hear_rings(ear)
         for _ in range(round(stage.seconds)):
             stage.enqueue(1)
             stage.finish()
-            rung = [note.payload.split() for note in ear.notifies(timeout=stage.poll)]
-            woken.append(sum(len(words) - 1 for words in rung if words[0] == "w"))
+            woken.append(sum(note.payload == "w" for note in ear.notifies(timeout=stage.poll)))
 
     with stage.session() as session:
         last = value(session, "select max(id) from pgq.list_workers()")

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from statistics import median
 
+from psycopg import sql
+
 from faults.row import Row
 from faults.stage import Stage
 from pgq import config
 from pgq_bench.raw import Pgbench
-from pgq_bench.server import value
+from pgq_bench.server import Session, value
 
 COMMITTERS = 64
 LISTENERS = 10
 ROUNDS = 3
 LEAST = 0.9
 INSERT = "insert into pgq.job (task, queue) values ('work', 'elsewhere');"
+
+
+def hear_rings(ear: Session) -> None:
+    """Listen on behalf of all executors that wait."""
+    channels = ear.execute(
+        "select distinct format('pgq_%s_%s', w.worker, w.executor) from pgq.waiter w"
+    ).fetchall()
+    for (channel,) in channels:
+        ear.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
 
 
 def _play(stage: Stage) -> None:
@@ -25,7 +36,7 @@ def _play(stage: Stage) -> None:
     seconds = stage.seconds / (2 * ROUNDS)
     ratios = []
     with stage.session() as ear:
-        ear.execute("listen pgq")
+        hear_rings(ear)
         for _ in range(ROUNDS):
             on, off = (
                 pgbench.rate(
@@ -37,7 +48,7 @@ def _play(stage: Stage) -> None:
                 for wake in ("on", "off")
             )
             ratios.append(on / off)
-        heard = [note.payload for note in ear.notifies(timeout=1) if note.payload.startswith("w ")]
+        heard = [note.payload for note in ear.notifies(timeout=1) if note.payload == "w"]
         committed = int(value(ear, "select count(*) from pgq.job"))
     stage.figure("jobs committed", committed, least=1000)
     stage.figure("wake-ups of workers that had no job", len(heard), most=0)
