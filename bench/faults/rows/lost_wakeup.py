@@ -44,5 +44,5 @@ ROW = Row(
     play=_play,
     short=15,
     full=300,
-    mutants={"no_polling": "lost"},
+    mutants={"no_polling": "picked up after more than 20 polls"},
 )
