@@ -147,6 +147,7 @@ ROW = Row(
     short=10,
     full=2400,
     brief=7,
+    settings={"max_connections": "200"},
     mutants={
         "no_fence_of_complete": "stale complete accepted",
         "no_fence_of_fail": "stale fail accepted",
