@@ -48,6 +48,9 @@ RULES: Mapping[str, Rule] = {
     "no_fence_of_complete": Rule("complete_many.sql", (("\nbegin\n", UNFENCED),)),
     "no_fence_of_fail": Rule("fail_many.sql", (("\nbegin\n", UNFENCED),)),
     "no_fence_of_log": Rule("log_many.sql", (("\nbegin\n", UNFENCED),)),
+    "stale_writes_not_counted": Rule(
+        "_count_stale.sql", (("from unnest(p_ids) i (id)", "from unnest(p_ids[2:]) i (id)"),)
+    ),
     # Who has expired may go on.
     "no_fence_of_heartbeat": Rule(
         "heartbeat.sql",

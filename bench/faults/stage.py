@@ -24,6 +24,7 @@ from faults.nemesis import Deed, Nemesis
 from faults.row import Figure, Outcome
 from faults.small_disk import SmallDisk
 from pgq import schema
+from pgq.errors import Unavailable
 from pgq.postgres import Postgres
 from pgq_bench.server import Session, opened, value
 
@@ -136,7 +137,7 @@ class Stage:
             try:
                 if condition():
                     return True
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, Unavailable):
                 pass
             time.sleep(0.05)
         return False

@@ -18,10 +18,17 @@ WRITES: Mapping[str, str] = {
     "fail": "select f.state is null from pgq.fail(%(job)s, %(token)s, 'Stale') f",
     "log": "select pgq.log(%(job)s, %(token)s, 'stale') is null",
     "snooze": "select pgq.snooze(%(job)s, %(token)s, interval '0') is null",
+    "complete_many": "select c.outcome = 'lost' from pgq.complete_many("
+    "array[%(job)s], array[%(token)s]) c",
+    "fail_many": "select f.state = 'lost' from pgq.fail_many(array[%(job)s], array[%(token)s]) f",
+    "log_many": "select count(*) = 1 from pgq.log_many("
+    "array[%(job)s], array[%(token)s], array['stale'])",
     "start": "select count(*) = 1 from pgq.start(array[%(job)s], array[%(token)s], array[1.0])",
     "release": "select count(*) = 1 from pgq.release(array[%(job)s], array[%(token)s])",
 }
 """Each raises, or tells whether it was refused."""
+COUNTED: Mapping[str, str] = {"complete_many": "complete", "fail_many": "fail", "log_many": "log"}
+"""Those that the database counts when it refuses them, and as what."""
 
 
 class Zombie:

@@ -23,6 +23,7 @@ declare
     v_limit  integer := (select s.result_limit from pgq.setting s);
     v_done   bigint[];
     v_keyed  bigint[];
+    v_lost   bigint[];
 begin
     with ended as (
         delete from pgq.lease l
@@ -70,24 +71,33 @@ begin
     if coalesce(cardinality(v_done), 0) = cardinality(p_ids) then
         return;
     end if;
-    return query
-    select
-        g.job_id,
-        case
-            when exists (
-                select
-                from pgq.finished f
-                where f.job_id = g.job_id
-                    and f.token = g.token
-                    and f.outcome = 'succeeded'
-            ) then 'repeated'
-            when exists (
-                select from pgq.lease l where l.job_id = g.job_id and l.token = g.token
-            ) then 'result too large'
-            else 'lost'
-        end
-    from unnest(p_ids, p_tokens) g (job_id, token)
-    where g.job_id <> all (coalesce(v_done, '{}'));
+    for id, outcome in
+        select
+            g.job_id,
+            case
+                when exists (
+                    select
+                    from pgq.finished f
+                    where f.job_id = g.job_id
+                        and f.token = g.token
+                        and f.outcome = 'succeeded'
+                ) then 'repeated'
+                when exists (
+                    select from pgq.lease l where l.job_id = g.job_id and l.token = g.token
+                ) then 'result too large'
+                else 'lost'
+            end
+        from unnest(p_ids, p_tokens) g (job_id, token)
+        where g.job_id <> all (coalesce(v_done, '{}'))
+    loop
+        if outcome = 'lost' then
+            v_lost := v_lost || id;
+        end if;
+        return next;
+    end loop;
+    if v_lost is not null then
+        perform pgq._count_stale('complete', v_lost);
+    end if;
 end
 $$;
 comment on function pgq.complete_many is

@@ -42,6 +42,7 @@ declare
     v_classes    text[];
     v_messages   text[];
     v_job        record;
+    v_lost       bigint[];
 begin
     select g.*
     into v_bad
@@ -226,8 +227,14 @@ begin
                 select s.state, s.run_at into state, run_at from pgq.job_status s where s.id = v_job.id;
             end if;
         end if;
+        if state = 'lost' then
+            v_lost := v_lost || id;
+        end if;
         return next;
     end loop;
+    if v_lost is not null then
+        perform pgq._count_stale('fail', v_lost);
+    end if;
 end
 $$;
 comment on function pgq.fail_many is

@@ -20,6 +20,7 @@ declare
     v_bytes   integer;
     v_last    record;
     v_lease   pgq.lease;
+    v_lost    bigint[];
 begin
     if exists (
         select
@@ -47,6 +48,7 @@ begin
         select l.* into v_lease from pgq.lease l where l.job_id = v_job.id and l.token = v_job.token;
         if not found then
             id := v_job.id;
+            v_lost := v_lost || id;
             return next;
             continue;
         end if;
@@ -85,6 +87,9 @@ begin
         ) c
         where not c.was_full;
     end loop;
+    if v_lost is not null then
+        perform pgq._count_stale('log', v_lost);
+    end if;
 end
 $$;
 comment on function pgq.log_many is

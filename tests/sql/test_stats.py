@@ -1,7 +1,18 @@
 from __future__ import annotations
 
 from sql.states import STATES, assert_counters_are_right, job_in
-from sql.support import Conn, answer, call, insert, rows, value
+from sql.support import (
+    Conn,
+    answer,
+    call,
+    hold,
+    hold_all,
+    insert,
+    refused,
+    rows,
+    running,
+    value,
+)
 
 
 def test_what_was_counted_adds_up_over_folded_and_unfolded(conn: Conn) -> None:
@@ -34,3 +45,50 @@ def test_it_counts_no_jobs(conn: Conn) -> None:
     insert(conn, 3)
     conn.execute("delete from pgq.ready; delete from pgq.job")
     assert rows(conn, "select n from pgq.stats() where label = '>ready'") == [{"n": 3}]
+
+
+def stale(conn: Conn) -> dict[tuple[str, str], int]:
+    return {
+        (each["queue"], each["label"]): each["n"]
+        for each in call(conn, "stats")
+        if each["metric"] == "stale"
+    }
+
+
+def test_stale_writes_are_counted_by_what_they_meant_to_do(conn: Conn) -> None:
+    one, two = running(conn, queue="a"), running(conn, queue="b")
+    call(conn, "release", **hold_all(one, two))
+    call(conn, "complete_many", **hold_all(one, two))
+    call(conn, "complete_many", **hold_all(one))
+    call(conn, "fail_many", **hold_all(one))
+    call(conn, "log_many", **hold_all(two), messages=["late", "later"])
+    assert stale(conn) == {
+        ("a", "complete"): 2,
+        ("b", "complete"): 1,
+        ("a", "fail"): 1,
+        ("b", "log"): 1,
+    }
+
+
+def test_writes_that_are_repeated_are_not_stale(conn: Conn) -> None:
+    one, two = running(conn), running(conn)
+    for _ in range(2):
+        call(conn, "complete_many", **hold_all(one))
+        call(conn, "fail_many", **hold_all(two))
+    assert stale(conn) == {}
+
+
+def test_stale_writes_about_a_job_that_is_gone_are_counted_of_no_queue(conn: Conn) -> None:
+    lease = running(conn)
+    conn.execute("delete from pgq.lease; delete from pgq.job")
+    call(conn, "complete_many", **hold_all(lease))
+    assert stale(conn) == {("", "complete"): 1}
+
+
+def test_refusal_that_is_an_error_is_its_callers_to_count(conn: Conn) -> None:
+    lease = running(conn)
+    call(conn, "release", **hold_all(lease))
+    for verb in ("complete", "fail"):
+        with refused("PQ001"):
+            call(conn, verb, **hold(lease))
+    assert stale(conn) == {}

@@ -10,7 +10,7 @@ from faults.background import Over, beside
 from faults.crew import Worker
 from faults.row import Row
 from faults.stage import Stage
-from faults.stale import WRITES, Zombie
+from faults.stale import COUNTED, WRITES, Zombie
 from pgq_bench.server import Session, value
 
 WORKERS = 6
@@ -24,6 +24,7 @@ HELD = 20
 """Jobs that somebody claimed over SQL and does not let go of."""
 QUEUE = "graveyard"
 
+COUNTS = "select s.label, s.n from pgq.stats() s where s.metric = 'stale' and s.queue = %s"
 TWICE = """
 select count(*)
 from pgq.attempt a
@@ -62,9 +63,9 @@ def _play(stage: Stage) -> None:
     stage.enqueue(HELD, queue=QUEUE, seconds=TAKES)
     with stage.session() as session:
         zombie = Zombie(session, queue=QUEUE, jobs=HELD)
-    for _ in range(WORKERS):
-        stage.crew.hire(stage.dsn, "--concurrency", "20", "--queues", f"default,{QUEUE}")
-    stage.wait_for_workers(WORKERS)
+    victims = [stage.crew.hire(stage.dsn, "--concurrency", "20") for _ in range(WORKERS)]
+    stage.crew.hire(stage.dsn, "--queues", QUEUE)
+    stage.wait_for_workers(WORKERS + 1)
     until: dict[Worker, float] = {}
 
     def freeze(chance: random.Random) -> str:
@@ -72,7 +73,7 @@ def _play(stage: Stage) -> None:
         for worker in [one for one, at in until.items() if at <= time.monotonic()]:
             worker.thaw()
             del until[worker]
-        free = [worker for worker in stage.crew.workers if worker not in until]
+        free = [worker for worker in victims if worker not in until]
         if len(until) >= FROZEN:
             return ""
         worker = chance.choice(free)
@@ -132,6 +133,12 @@ def _judge(stage: Stage, session: Session, zombie: Zombie, rounds: int, unregist
     stage.figure("workers frozen", rounds, least=FROZEN)
     stage.figure("handlers that ended too late", len(late), least=rounds)
     stage.figure("late writes over SQL refused", zombie.refused.total(), least=200)
+    counts: dict[str, int] = dict(session.execute(COUNTS, [QUEUE]).fetchall())
+    stage.figure(
+        "refusals counted by the database, off by",
+        sum(abs(counts.get(name, 0) - zombie.refused[verb]) for verb, name in COUNTED.items()),
+        most=0,
+    )
     for kind in (*WRITES, "heartbeat"):
         stage.figure(f"stale {kind} accepted", zombie.accepted[kind], most=0)
     stage.figure("completed or failed after it was lost", value(session, TWICE), most=0)
@@ -147,8 +154,9 @@ ROW = Row(
     short=10,
     full=2400,
     brief=7,
-    settings={"max_connections": "200"},
+    settings={"max_connections": "300"},
     mutants={
+        "stale_writes_not_counted": "refusals counted by the database, off by",
         "no_fence_of_complete": "stale complete accepted",
         "no_fence_of_fail": "stale fail accepted",
         "no_fence_of_log": "stale log accepted",
