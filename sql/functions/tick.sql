@@ -13,6 +13,8 @@ begin
     commit;
     perform pgq.fold();
     commit;
+    perform pgq.sample();
+    commit;
     perform pgq.partition();
     commit;
     perform pgq.prune();

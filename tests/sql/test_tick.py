@@ -30,7 +30,7 @@ from sql.support import (
     wait_until,
 )
 
-VERBS = ["promote", "reap", "settle", "fold", "partition", "prune", "audit_state"]
+VERBS = ["promote", "reap", "settle", "fold", "sample", "partition", "prune", "audit_state"]
 
 # The function that does a verb's work under its lock.
 WORK = {
@@ -38,6 +38,7 @@ WORK = {
     "reap": "_reap(p_limit integer) returns bigint",
     "settle": "_settle(p_lanes bigint[] default null) returns bigint",
     "fold": "_fold(p_limit integer) returns bigint",
+    "sample": "_sample() returns bigint",
     "partition": "_partition(p_days integer) returns bigint",
     "prune": "_prune(p_limit integer) returns bigint",
     "audit_state": "_audit(p_limit integer) returns bigint",
@@ -77,6 +78,7 @@ def test_tick_does_a_round_of_everything(conn: Conn) -> None:
     assert [state(conn, each) for each in (due, lost["id"], stateless)] == ["ready"] * 3
     assert value(conn, "select count(*) from pgq.floor") > 0
     assert value(conn, "select count(*) from pgq.counter") > 0
+    assert value(conn, "select count(*) from pgq.sample") > 0
     assert day not in days(conn)
 
 

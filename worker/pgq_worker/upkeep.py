@@ -30,6 +30,7 @@ PROMPT: Sequence[Verb] = (
 """What jobs wait for; the last number is the most that one call does."""
 PATIENT: Sequence[Verb] = (
     ("fold", "select pgq.fold()", 20_000),
+    ("sample", "select pgq.sample()", 1000),
     ("partition", "select pgq.partition()", 1000),
     ("prune", "select pgq.prune()", 5000),
     ("audit_state", "select pgq.audit_state()", 1_000_000_000),

@@ -1,0 +1,31 @@
+create or replace function pgq.list_samples(p_after timestamptz default null, p_limit integer default 3000)
+returns table (
+    at      timestamptz,
+    metric  text,
+    label   text,
+    n       bigint
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+    perform pgq._check_limit(p_limit, 50000);
+    return query
+    select s.at, s.metric, s.label, s.n
+    from (
+        select s.*
+        from pgq.sample s
+        where s.at > coalesce(p_after, '-infinity')
+        order by s.at
+        fetch first p_limit rows with ties
+    ) s
+    order by s.at, s.metric, s.label;
+end
+$$;
+comment on function pgq.list_samples is
+    'What pgq.sample noted after a time, in the order of time, for two days back: totals since the installation, whose differences are what happened in between. The last time is told whole, whatever the limit, so that one may go on after it.';
+select pgq._allow('list_samples', 'pgq_viewer');
