@@ -48,7 +48,7 @@ declare
 begin
     if p_token is null or p_executor is null or p_lease <= interval '0'
         or cardinality(p_queues) is distinct from cardinality(p_limits)
-        or exists (select from unnest(p_limits) l (n) where l.n is null or l.n not between 0 and 10000)
+        or (p_limits is null or 0 <= all (p_limits) and 10000 >= all (p_limits)) is not true
     then
         perform pgq._refuse(
             'PQ005',
@@ -58,6 +58,19 @@ begin
             'Correct the call: nothing was claimed.'
         );
     end if;
+    -- A repeat waits for the first call to end, then finds what it got.
+    perform pg_advisory_xact_lock(1885827431, hashtext(p_token::text));
+    -- Of hundreds a few look at a time, or they would walk past each other's rows. Who is alone does not ask.
+    if not pg_try_advisory_xact_lock(1885827433, hashtext(p_queues::text))
+        and current_setting('pgq.in_turn', true) is distinct from 'on'
+    then
+        return query
+        select *
+        from pgq._claim_in_turn(
+            p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects
+        );
+        return;
+    end if;
     if p_worker is distinct from 0 and not exists (
         select from pgq._live_worker w where w.id = p_worker
     ) then
@@ -66,8 +79,6 @@ begin
     if p_lease is not null or p_worker = 0 then
         v_expires := pgq._clock() + coalesce(p_lease, (select s.lease from pgq.setting s));
     end if;
-    -- A repeat waits for the first call to end, then finds what it got.
-    perform pg_advisory_xact_lock(1885827431, hashtext(p_token::text));
     select
         array_agg(l.job_id order by l.seq),
         array_agg(l.attempt order by l.seq),

@@ -15,6 +15,7 @@ import pytest
 from pgq import schema
 from races import test_leases as leases
 from races import test_settle_steps as steps
+from races import test_slots as slots
 
 
 @dataclass(frozen=True)
@@ -325,6 +326,54 @@ MUTANTS = [
         leases.test_suspect_comes_alone,
         "claim.sql",
         (("exit when v_ids is not null;", "null;"),),
+    ),
+    # Slots of claims
+    Mutant(
+        "slot_for_a_claim_alone",
+        slots.test_claim_alone_needs_no_slot,
+        "claim.sql",
+        (
+            (
+                "if not pg_try_advisory_xact_lock(",
+                "if null is distinct from pg_try_advisory_xact_lock(",
+            ),
+        ),
+    ),
+    Mutant(
+        "slots_not_waited_for",
+        slots.test_claim_that_is_cancelled_while_it_waits_lets_others_look,
+        "_claim_in_turn.sql",
+        (("return pgq._await_slot(v_key # (pg_backend_pid() % 8));", "return null;"),),
+    ),
+    Mutant(
+        "slot_waited_for_for_good",
+        slots.test_claim_goes_on_when_who_looks_stands_still,
+        "_claim_in_turn.sql",
+        (("set lock_timeout = '500ms'", "set lock_timeout = 0"),),
+    ),
+    Mutant(
+        "slot_of_the_transaction",
+        slots.test_open_claim_lets_others_look,
+        "_claim_in_turn.sql",
+        (("pg_try_advisory_lock(", "pg_try_advisory_xact_lock("),),
+    ),
+    Mutant(
+        "slot_kept_by_a_claim",
+        slots.test_open_claim_lets_others_look,
+        "_claim_in_turn.sql",
+        (("perform pg_advisory_unlock(1885827434, v_slot);", "null;"),),
+    ),
+    Mutant(
+        "slot_kept_by_a_claim_that_fails",
+        slots.test_claim_that_is_refused_lets_others_look,
+        "_claim_in_turn.sql",
+        (("and k.pid = pg_backend_pid()", "and false"),),
+    ),
+    Mutant(
+        "slot_kept_by_a_claim_that_is_cancelled",
+        slots.test_claim_that_is_cancelled_lets_others_look,
+        "_claim_in_turn.sql",
+        (("when query_canceled or others then", "when others then"),),
     ),
     # The lease clock
     Mutant(
