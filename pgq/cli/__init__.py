@@ -21,6 +21,7 @@ BUILT_IN = {
     "job": "pgq.cli.job:job",
     "migrate": "pgq.cli.schema:migrate",
     "queue": "pgq.cli.queue:queue",
+    "token": "pgq.cli.token:token",
     "version": "pgq.cli.schema:version",
     "workers": "pgq.cli.workers:workers",
 }
