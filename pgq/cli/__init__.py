@@ -20,6 +20,7 @@ BUILT_IN = {
     "explain": "pgq.cli.explain:explain",
     "job": "pgq.cli.job:job",
     "migrate": "pgq.cli.schema:migrate",
+    "operation": "pgq.cli.operation:operation",
     "queue": "pgq.cli.queue:queue",
     "token": "pgq.cli.token:token",
     "version": "pgq.cli.schema:version",

@@ -53,7 +53,12 @@ job.add_command(wait)
 @click.option("-s", "--state", type=click.Choice(get_args(State)), help="In this state.")
 @click.option("-t", "--task", help="Of this task.")
 @click.option("--tag", help="With this tag.")
-@click.option("--worker", type=values.job_id, metavar="ID", help="Run by this worker, or last so.")
+@click.option(
+    "--worker",
+    type=click.IntRange(0, 2**63 - 1),
+    metavar="ID",
+    help="Run by this worker, or last so.",
+)
 @click.option("--created-after", type=values.instant, metavar="TIME", help="Not before this time.")
 @click.option("--created-before", type=values.instant, metavar="TIME", help="Before this time.")
 @click.option(

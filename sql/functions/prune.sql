@@ -435,8 +435,16 @@ begin
         limit 1000
         for update skip locked
     ));
+    delete from pgq.operation o
+    where o.ctid = any (array(
+        select x.ctid
+        from pgq.operation x
+        where x.finished_at < clock_timestamp() - interval '30 days'
+        limit 1000
+        for update skip locked
+    ));
 end
 $$;
 comment on function pgq._trim is
-    'Deletes what has served: floors, marks, cursors, ticks, waiters and cancellations that nobody reads any more, drains of workers that went, and workers gone for a day.';
+    'Deletes what has served: floors, marks, cursors, ticks, waiters and cancellations that nobody reads any more, drains of workers that went, workers gone for a day, and operations that ended 30 days ago.';
 select pgq._allow('_trim');

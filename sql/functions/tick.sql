@@ -21,6 +21,8 @@ begin
     commit;
     perform pgq.audit_state();
     commit;
+    perform pgq.operate();
+    commit;
 end
 $$;
 comment on procedure pgq.tick is

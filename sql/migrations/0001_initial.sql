@@ -288,6 +288,46 @@ comment on table pgq.log is 'Log lines and progress of jobs, numbered from 1 wit
 comment on column pgq.log.progress is '0 to 1; null for a plain line.';
 comment on column pgq.log.bytes is 'Size of the job''s log up to this line.';
 
+-- Operations on many jobs -----------------------------------------------------------------------
+
+create table pgq.operation (
+    id           bigint            not null generated always as identity primary key,
+    verb         text              not null,
+    filter       jsonb             not null,
+    ids          bigint[],
+    payload      json,
+    most         bigint,
+    rate         double precision,
+    started_by   text,
+    started_at   timestamptz       not null default now(),
+    up_to        bigint            not null,
+    expected     bigint,
+    state        text              not null default 'running',
+    walked_to    bigint            not null default 0,
+    busy         bigint[]          not null default '{}',
+    still_busy   bigint[]          not null default '{}',
+    round        integer           not null default 0,
+    round_at     timestamptz       not null default clock_timestamp(),
+    credit       double precision  not null default 1,
+    credit_at    timestamptz       not null default clock_timestamp(),
+    found        bigint            not null default 0,
+    done         bigint            not null default 0,
+    skipped      bigint            not null default 0,
+    finished_at  timestamptz,
+    message      text,
+    constraint operation_verb_is_known check (verb in ('cancel', 'retry', 'run_now', 'purge')),
+    constraint operation_state_is_known check (state in ('running', 'done', 'stopped', 'failed')),
+    constraint operation_ends_once check ((state = 'running') = (finished_at is null)),
+    constraint operation_counts_each_job_once check (found >= done + skipped and done <= most)
+) with (fillfactor = 50);
+create index operation_running_idx on pgq.operation (id) where state = 'running';
+comment on table pgq.operation is
+    'A verb for many jobs, done a slice at a time by pgq.operate, in the order of their ids. A slice moves its jobs and walked_to in one transaction.';
+comment on column pgq.operation.up_to is 'The newest id at the start: later jobs are no part of it.';
+comment on column pgq.operation.expected is 'How many were to be found at the start; null: too many to count then.';
+comment on column pgq.operation.busy is 'Passed because somebody else was moving them, and to be tried again in this round.';
+comment on column pgq.operation.credit is 'Jobs that it may move at credit_at; grows by rate.';
+
 -- Workers ---------------------------------------------------------------------------------------
 
 create table pgq.worker (

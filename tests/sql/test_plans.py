@@ -276,6 +276,26 @@ def do_list_events(conn: Conn) -> None:
             answer(conn, "duplicate", id=job)
 
 
+def do_operate(conn: Conn) -> None:
+    """Each verb with jobs to move, and with a filter that takes several slices to find none."""
+    for verb, state in (
+        ("cancel", "ready"),
+        ("cancel", "scheduled"),
+        ("cancel", "running"),
+        ("run_now", "scheduled"),
+        ("retry", "cancelled"),
+        ("retry", "dead"),
+        ("purge", "dead"),
+    ):
+        call(conn, "start_operation", verb=verb, state=state, limit=50, payload="{}") if (
+            verb == "retry"
+        ) else call(conn, "start_operation", verb=verb, state=state, limit=50)
+    call(conn, "start_operation", verb="cancel", tag="none")
+    for _ in range(20):
+        answer(conn, "operate", limit=100)
+    assert value(conn, "select count(*) from pgq.operation where state = 'done' and done = 50") == 7
+
+
 def do_search_payloads(conn: Conn) -> None:
     for state in (None, "ready", "scheduled"):
         call(conn, "list_jobs", state=state, path=["a"], value="1", rows=1_000)
@@ -302,6 +322,7 @@ HOT: list[tuple[Callable[[Conn], None], set[str]]] = [
     (do_prune, set()),
     (do_list_jobs, {"job", "ready", "delayed", "lease", "finished"}),
     (do_count_jobs, {"job", "ready", "delayed", "finished"}),
+    (do_operate, {"job", "ready", "delayed", "lease", "finished", "dead"}),
     (do_list_dead, {"dead", "job"}),
     (do_list_events, {"job", "attempt"}),
     (do_search_payloads, {"job", "ready", "delayed"}),

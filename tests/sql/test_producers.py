@@ -106,7 +106,16 @@ def test_consumers_do_not_hold_up_producers(conn: Conn, one: Conn, two: Conn) ->
 
 def test_upkeep_does_not_hold_up_producers(conn: Conn, one: Conn, two: Conn) -> None:
     insert(conn, 10)
-    for verb in ("promote", "reap", "settle", "fold", "partition", "prune", "audit_state"):
+    for verb in (
+        "promote",
+        "reap",
+        "settle",
+        "fold",
+        "partition",
+        "prune",
+        "audit_state",
+        "operate",
+    ):
         one.execute(f"select pgq.{verb}()")
         insert(two, queue=verb)
     two.commit()

@@ -30,7 +30,17 @@ from sql.support import (
     wait_until,
 )
 
-VERBS = ["promote", "reap", "settle", "fold", "sample", "partition", "prune", "audit_state"]
+VERBS = [
+    "promote",
+    "reap",
+    "settle",
+    "fold",
+    "sample",
+    "partition",
+    "prune",
+    "audit_state",
+    "operate",
+]
 
 # The function that does a verb's work under its lock.
 WORK = {
@@ -42,6 +52,7 @@ WORK = {
     "partition": "_partition(p_days integer) returns bigint",
     "prune": "_prune(p_limit integer) returns bigint",
     "audit_state": "_audit(p_limit integer) returns bigint",
+    "operate": "_operate(p_limit integer) returns bigint",
 }
 
 
@@ -73,9 +84,12 @@ def test_tick_does_a_round_of_everything(conn: Conn) -> None:
     move_clock(conn, "1 minute")
     (stateless,) = insert(conn, queue="other")
     conn.execute("delete from pgq.ready where job_id = %s", [stateless])
+    (unwanted,) = insert(conn, queue="unwanted")
+    answer(conn, "start_operation", verb="cancel", queue="unwanted")
     for _ in range(2):
         conn.execute("call pgq.tick()")
     assert [state(conn, each) for each in (due, lost["id"], stateless)] == ["ready"] * 3
+    assert state(conn, unwanted) == "cancelled"
     assert value(conn, "select count(*) from pgq.floor") > 0
     assert value(conn, "select count(*) from pgq.counter") > 0
     assert value(conn, "select count(*) from pgq.sample") > 0
@@ -163,6 +177,8 @@ def busy(conn: Conn) -> None:
     (stateless,) = insert(conn, queue="other")
     conn.execute("delete from pgq.ready where job_id = %s", [stateless])
     insert(conn, 5)
+    insert(conn, 5, queue="unwanted")
+    answer(conn, "start_operation", verb="cancel", queue="unwanted")
     repeat_sweep(conn, "expire", "trim", "audit_counters", "tally_due", "delayed_sweep")
 
 

@@ -29,6 +29,7 @@ PROMPT: Sequence[Verb] = (
 )
 """What jobs wait for; the last number is the most that one call does."""
 PATIENT: Sequence[Verb] = (
+    ("operate", "select pgq.operate()", 1000),
     ("fold", "select pgq.fold()", 20_000),
     ("sample", "select pgq.sample()", 1000),
     ("partition", "select pgq.partition()", 1000),
