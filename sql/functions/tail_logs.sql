@@ -40,7 +40,7 @@ begin
     where exists (select from pgq.log g where g.job_id = t.id and g.n > t.after offset 0);
     return query
     select t.id, g.n, g.attempt, g.at, g.level, g.message, g.progress
-    from unnest(v_ids, v_afters) t (id, after)
+    from unnest(v_ids, v_afters) with ordinality t (id, after, i)
     cross join lateral (
         select g.*
         from pgq.log g
@@ -49,7 +49,8 @@ begin
         order by g.n
         -- A log that is far behind leaves room for the others.
         limit greatest(p_limit / cardinality(v_ids), 1)
-    ) g;
+    ) g
+    order by t.i, g.n;
 end
 $$;
 comment on function pgq.tail_logs is
