@@ -5,7 +5,8 @@ create or replace function pgq._claim_in_turn(
     p_queues    text[],
     p_limits    integer[],
     p_lease     interval,
-    p_suspects  boolean
+    p_suspects  boolean,
+    p_limit     integer
 )
 returns table (
     id            bigint,
@@ -35,7 +36,7 @@ begin
     return query
     select *
     from pgq.claim(
-        p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects
+        p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects, p_limit
     );
     perform pg_advisory_unlock(1885827434, v_slot);
 exception

@@ -5,7 +5,8 @@ create or replace function pgq.claim(
     p_queues    text[],
     p_limits    integer[],
     p_lease     interval default null,
-    p_suspects  boolean  default null
+    p_suspects  boolean  default null,
+    p_limit     integer  default null
 )
 returns table (
     id            bigint,
@@ -49,12 +50,13 @@ begin
     if p_token is null or p_executor is null or p_lease <= interval '0'
         or cardinality(p_queues) is distinct from cardinality(p_limits)
         or (p_limits is null or 0 <= all (p_limits) and 10000 >= all (p_limits)) is not true
+        or p_limit < 0
     then
         perform pgq._refuse(
             'PQ005',
             'bad arguments of claim',
-            format('token %s, executor %s, queues %s, limits %s, lease %s; expected a token, an executor, a limit of 0 to 10000 for each queue, and a lease of more than 0 or none.',
-                   coalesce(p_token::text, 'null'), coalesce(p_executor::text, 'null'), p_queues, p_limits, p_lease),
+            format('token %s, executor %s, queues %s, limits %s, lease %s, limit %s; expected a token, an executor, a limit of 0 to 10000 for each queue, a lease of more than 0 or none, and a limit of 0 or more or none.',
+                   coalesce(p_token::text, 'null'), coalesce(p_executor::text, 'null'), p_queues, p_limits, p_lease, p_limit),
             'Correct the call: nothing was claimed.'
         );
     end if;
@@ -67,7 +69,7 @@ begin
         return query
         select *
         from pgq._claim_in_turn(
-            p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects
+            p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects, p_limit
         );
         return;
     end if;
@@ -147,7 +149,7 @@ begin
                         ) x
                         limit q.most
                     ) x
-                    limit case when v_suspect then 1 end
+                    limit case when v_suspect then 1 else p_limit end
                 ))
                 returning r.*
             ),
@@ -238,5 +240,5 @@ begin
 end
 $$;
 comment on function pgq.claim is
-    'Leases up to p_limits[i] jobs of p_queues[i], lower priority numbers first, then first come first served; of paused queues none, and none for a worker that drains. Repeated with the same token it returns the same leases. A suspect comes alone; p_suspects true asks for suspects only, false for none. Worker 0 needs no heartbeat: its leases carry their own expiry, p_lease or the service''s. PQ008: the worker has expired.';
+    'Leases up to p_limits[i] jobs of p_queues[i] and p_limit in all, lower priority numbers first, then first come first served; of paused queues none, and none for a worker that drains. Repeated with the same token it returns the same leases. A suspect comes alone; p_suspects true asks for suspects only, false for none. Worker 0 needs no heartbeat: its leases carry their own expiry, p_lease or the service''s. PQ008: the worker has expired.';
 select pgq._allow('claim', 'pgq_worker');

@@ -190,6 +190,7 @@ def claim(
     limits: Sequence[int] | int = 1,
     lease: str | None = None,
     suspects: bool | None = None,
+    limit: int | None = None,
 ) -> list[Row]:
     if isinstance(limits, int):
         limits = [limits] * len(queues)
@@ -203,6 +204,7 @@ def claim(
         limits=list(limits),
         lease=lease,
         suspects=suspects,
+        limit=limit,
     )
 
 

@@ -64,6 +64,14 @@ def test_limit_is_the_queues_own(conn: Conn) -> None:
     assert [each["queue"] for each in leases] == ["a"] * 2 + ["c"] * 4
 
 
+def test_a_limit_in_all_cuts_those_of_the_queues(conn: Conn) -> None:
+    for queue in "abc":
+        insert(conn, 5, queue=queue)
+    leases = claim(conn, queues=["a", "b", "c"], limits=[2, 4, 4], limit=5)
+    assert [each["queue"] for each in leases] == ["a"] * 2 + ["b"] * 3
+    assert value(conn, "select count(*) from pgq.lease") == 5
+
+
 def test_limit_is_shared_by_the_lanes_of_a_queue(conn: Conn) -> None:
     insert(conn, 3, priority=1)
     insert(conn, 3, priority=2)
@@ -243,6 +251,7 @@ def test_unregistered_worker_is_refused(conn: Conn) -> None:
         {"limits": [-1]},
         {"limits": [None]},
         {"limits": [10_001]},
+        {"limit": -1},
         {"lease": "0"},
         {"lease": "-1 second"},
     ],
