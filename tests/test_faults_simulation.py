@@ -107,7 +107,7 @@ MUTANTS = {
         ),
     ),
     "suspects_in_company": Rule(
-        "claim.sql", (("limit case when v_suspect then 1 end", "limit null"),)
+        "claim.sql", (("limit case when v_suspect then 1 else p_limit end", "limit p_limit"),)
     ),
 }
 

@@ -319,7 +319,7 @@ MUTANTS = [
         "suspects_in_company",
         leases.test_suspect_comes_alone,
         "claim.sql",
-        (("limit case when v_suspect then 1 end", "limit null"),),
+        (("limit case when v_suspect then 1 else p_limit end", "limit p_limit"),),
     ),
     Mutant(
         "suspects_with_others_after_them",
