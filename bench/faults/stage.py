@@ -52,12 +52,19 @@ class Stage:
     """What a row is given. All of it is gone when the row has ended, but for the figures."""
 
     def __init__(
-        self, outcome: Outcome, server: Postgres, folder: Path, disk: SmallDisk | None = None
+        self,
+        outcome: Outcome,
+        server: Postgres,
+        folder: Path,
+        undo: ExitStack,
+        disk: SmallDisk | None = None,
     ) -> None:
         self.outcome = outcome
         self.server = server
         self.folder = folder
+        self._undo = undo
         self._disk = disk
+        self._dsn: str | None = None
         self.chance = random.Random(outcome.seed)
         self.ledger = Ledger(folder / "ledger")
         self.crew = Crew(
@@ -83,7 +90,23 @@ class Stage:
     @property
     def dsn(self) -> str:
         """Of the database under test."""
-        return self.server.dsn
+        return self._dsn or self.server.dsn
+
+    def install(self, dsn: str) -> None:
+        """An empty queue, with this form's leases; broken if there is a mutant."""
+        schema.migrate(dsn)
+        with self.session(dsn) as session:
+            session.execute(
+                "select pgq.configure(p_lease => make_interval(secs => %s), "
+                "p_heartbeat => make_interval(secs => %s), p_poll => make_interval(secs => %s))",
+                [self.lease, self.heartbeat, self.poll],
+            )
+            mutants.install(session, self.outcome.mutant)
+
+    def move_to(self, dsn: str) -> None:
+        """Play on another database, with a queue of its own."""
+        self.install(dsn)
+        self._dsn = dsn
 
     @property
     def disk(self) -> SmallDisk:
@@ -125,6 +148,10 @@ class Stage:
         """A session of an onlooker, in autocommit."""
         with opened(dsn or self.dsn) as session:
             yield session
+
+    def afterwards(self, act: Callable[[], object]) -> None:
+        """Do this when all has been checked and the workers are gone."""
+        self._undo.callback(act)
 
     def pass_time(self, seconds: float | None = None) -> None:
         """Let the load and the faults go on for so long, or for as long as the row lasts."""
@@ -221,15 +248,8 @@ def stage(
         server = Postgres(data_dir, bin_dir=bin_dir, settings=settings)
         undo.callback(server.close)
         server.start()
-        schema.migrate(server.dsn)
-        play = Stage(outcome, server, folder, disk)
-        with play.session() as session:
-            session.execute(
-                "select pgq.configure(p_lease => make_interval(secs => %s), "
-                "p_heartbeat => make_interval(secs => %s), p_poll => make_interval(secs => %s))",
-                [play.lease, play.heartbeat, play.poll],
-            )
-            mutants.install(session, outcome.mutant)
+        play = Stage(outcome, server, folder, undo, disk)
+        play.install(server.dsn)
         try:
             yield play
             if outcome.row.has_ledger:

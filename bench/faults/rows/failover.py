@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from faults.pair import Pair
+from faults.patroni import Patroni
 from faults.row import Row
 from faults.stage import Stage
 from pgq import config
 
 RATE = 1_000
 TAKES = 0.02
-SHORT_ROUNDS, ROUNDS = 2, 20
+ROUND = 10.0
+"""Seconds of load in each."""
+ROUNDS = 2
+"""At least."""
 CUT = 0.5
 """Seconds before its death in which the primary's word does not reach the standby."""
 AGAIN = 10.0
@@ -18,31 +24,34 @@ AGAIN = 10.0
 
 def _play(stage: Stage) -> None:
     synchronous = stage.outcome.mutant != "asynchronous_standby"
-    pair = Pair(stage, synchronous=synchronous, bin_dir=config.load().bin_dir)
+    kept = Patroni if stage.outcome.is_full else Pair
+    pair = kept(stage, synchronous=synchronous, bin_dir=config.load().bin_dir)
+    stage.afterwards(pair.close)
+    killed: list[float] = []
     promoted: list[float] = []
-    try:
-        stage.crew.hire(pair.dsn, "--concurrency", "20")
-        stage.crew.hire(pair.dsn, "--concurrency", "20")
-        with stage.load(rate=RATE, dsn=pair.dsn, payload={"seconds": TAKES}) as load:
-            rounds = ROUNDS if stage.outcome.is_full else SHORT_ROUNDS
-            for n in range(rounds):
-                stage.pass_time(stage.chance.uniform(0.5, 1.5) * stage.seconds / rounds)
-                pair.cut()
-                stage.pass_time(CUT)
-                promoted.append(pair.fail_over())
-                stage.pass_time(stage.seconds / rounds / 2)
-                if n < rounds - 1:
-                    pair.rebuild()
-        stage.finish()
-        deaths = stage.crew.deaths()
-        stage.crew.dismiss()
-    finally:
-        pair.close()
+    stage.crew.hire(pair.dsn, "--concurrency", "20")
+    stage.crew.hire(pair.dsn, "--concurrency", "20")
+    with stage.load(rate=RATE, dsn=pair.dsn, payload={"seconds": TAKES}) as load:
+        rounds = max(ROUNDS, round(stage.seconds / ROUND))
+        for n in range(rounds):
+            stage.pass_time(stage.chance.uniform(0.5, 1.5) * stage.seconds / rounds)
+            pair.cut()
+            stage.pass_time(CUT)
+            killed.append(time.time())
+            promoted.append(pair.fail_over())
+            stage.pass_time(stage.seconds / rounds / 2)
+            if n < rounds - 1:
+                pair.rebuild()
+    stage.finish()
+    deaths = stage.crew.deaths()
+    stage.crew.dismiss()
     begun = sorted(run.began for runs in stage.ledger.runs().values() for run in runs)
     waits = [min((at for at in begun if at > when), default=1e9) - when for when in promoted]
-    stage.figure("failovers", len(promoted), least=SHORT_ROUNDS)
+    stage.figure("failovers", len(promoted), least=ROUNDS)
     stage.figure("enqueues that failed meanwhile", len(load.failures), least=1)
     stage.figure("worker processes that ended", deaths, most=0)
+    waited = max(at - when for when, at in zip(killed, promoted, strict=True))
+    stage.figure("longest from its death to a promotion", waited, unit=" s")
     stage.figure(
         "longest from promotion to a job's start",
         max(waits),
