@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ready := .venv/.ready
 
-.PHONY: test check demo bench faults faults-full bench-peers bench-peers-quick clean
+.PHONY: test check demo bench faults faults-full bench-peers bench-peers-quick reference clean
 
 test: $(ready)
 	$(BIN)/pytest -n auto --maxprocesses=4 $(ARGS)
@@ -31,6 +31,10 @@ faults-full: $(ready)
 bench-peers bench-peers-quick: $(ready)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group peers
 	$(BIN)/python -m peers $(if $(filter %-quick,$@),--quick) $(ARGS)
+
+# The reference of the HTTP API, from the table of routes.
+reference: $(ready)
+	$(BIN)/python -m pgq_server.openapi docs
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist

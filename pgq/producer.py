@@ -72,7 +72,7 @@ def many_unique(
 def mixed(jobs: Sequence[Mapping[str, Any]]) -> Statement:
     """Makes jobs with columns of their own, of which none has a unique key; rows as of `many`.
 
-    Each has `task` and `payload`, and any other columns.
+    Each has `task` and `payload`, which is JSON text, and any other columns.
     """
     used = {name for job in jobs for name in job}
     names = tuple(name for name in _CASTS if name in used)
@@ -83,18 +83,22 @@ def mixed(jobs: Sequence[Mapping[str, Any]]) -> Statement:
 
 def each(jobs: Sequence[Mapping[str, Any]]) -> Statement:
     """As `mixed`, also with unique keys, and a refusal names the item; takes longer."""
-    items = (
-        f"{to_json({k: v for k, v in job.items() if k != 'payload'}).decode()[:-1]},"
-        f'"payload":{job["payload"]}}}'
-        for job in jobs
+    return Statement(_ENQUEUE_MANY, (f"[{','.join(map(_item, jobs))}]",))
+
+
+def _item(job: Mapping[str, Any]) -> str:
+    members = (
+        f'"{name}":{value if name in ("payload", "headers") else to_json(value).decode()}'
+        for name, value in _encoded(job).items()
     )
-    return Statement(_ENQUEUE_MANY, (f"[{','.join(items)}]",))
+    return f"{{{','.join(members)}}}"
 
 
 def _encoded(columns: Mapping[str, Any]) -> dict[str, Any]:
-    if "headers" not in columns:
+    headers = columns.get("headers")
+    if headers is None or isinstance(headers, str):
         return dict(columns)
-    return {**columns, "headers": to_json(columns["headers"]).decode()}
+    return {**columns, "headers": to_json(headers).decode()}
 
 
 @lru_cache(maxsize=256)

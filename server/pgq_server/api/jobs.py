@@ -217,8 +217,9 @@ def filters_of(query: JobFilter, identity: Identity) -> dict[str, Any]:
 
     Who sees payloads masked may not guess at what is masked either.
     """
-    if not identity.may(SEES_ALL) and any(map(masking.is_secret, query.path or ())):
-        raise Refusal("forbidden", "query.path: this token does not see such values.")
+    path, value = query.place
+    if not identity.may(SEES_ALL) and any(map(masking.is_secret, path or ())):
+        raise Refusal("forbidden", "This token does not see values of such names.")
     return {
         "p_queue": query.queue,
         "p_state": query.state,
@@ -227,8 +228,8 @@ def filters_of(query: JobFilter, identity: Identity) -> dict[str, Any]:
         "p_worker": query.worker,
         "p_created_after": query.created_after,
         "p_created_before": query.created_before,
-        "p_path": query.path,
-        "p_value": query.value,
+        "p_path": path,
+        "p_value": value,
         "p_queues": identity.only,
     }
 
@@ -261,6 +262,8 @@ def _columns(job: NewJob) -> dict[str, Any]:
         name: value for name in job.model_fields_set if (value := getattr(job, name)) is not None
     }
     columns = {name.removesuffix("_seconds"): value for name, value in given.items()}
+    if job.headers is not None:
+        columns["headers"] = job.headers.text
     return {**columns, "task": job.task, "payload": job.payload.text}
 
 

@@ -16,9 +16,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from pgq.job import State
 from pgq_server.documents import RawJson
@@ -72,9 +76,9 @@ def _seconds(value: object) -> object:
 
 def _positive(value: object) -> object:
     found = _seconds(value)
-    if isinstance(found, timedelta) and found <= timedelta():
+    if isinstance(found, timedelta) and not value:
         raise ValueError("expected more than 0 seconds")
-    return found
+    return max(found, timedelta.resolution) if isinstance(found, timedelta) else found
 
 
 def _object(value: RawJson) -> RawJson:
@@ -93,7 +97,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _number(value: object) -> object:
+def whole(value: object) -> object:
     """A whole number in a path or query."""
     if isinstance(value, str):
         if not re.fullmatch(r"-?[0-9]{1,19}", value):
@@ -110,7 +114,16 @@ def _flag(value: object) -> object:
     return value
 
 
-Text = Annotated[str, AfterValidator(_text)]
+class _Whole:
+    """Says in the schema what `_text` refuses."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"pattern": "^[^\\u0000]*$", **handler(schema)}
+
+
+Text = Annotated[str, AfterValidator(_text), _Whole()]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Instant = Annotated[
     datetime,
@@ -133,16 +146,26 @@ Positive = Annotated[
 """Seconds, more than none."""
 RawObject = Annotated[RawJson, AfterValidator(_object), WithJsonSchema({"type": "object"})]
 """An object, kept as sent."""
-Number = Annotated[int, BeforeValidator(_number)]
-"""Whole, in a path or query."""
-Id = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**53 - 1)]
-Limit = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1000)]
+Id = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(whole)]
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
+
 __all__ = [
-    "Empty", "Flag", "Id", "Instant", "Limit", "Name", "Number", "Positive", "RawJson",
-    "RawObject", "Reply", "Request", "Seconds", "State", "Text", "check_some", "columns_of",
+    "Empty", "Flag", "Id", "Instant", "JobPath", "Limit", "Name", "Positive", "QueuePath",
+    "RawJson", "RawObject", "Reply", "Request", "Seconds", "State", "Text", "both", "check_some",
+    "columns_of", "given", "whole",
 ]  # fmt: skip
+
+
+def given(name: str) -> JsonDict:
+    """The JSON Schema of objects that have this member, and it is not null."""
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
+def both(first: str, second: str) -> JsonDict:
+    """The JSON Schema of objects that have both members."""
+    return {"allOf": [given(first), given(second)]}
 
 
 class JobPath(Request):

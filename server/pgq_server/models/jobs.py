@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from pgq_server.models.base import (
     Flag,
@@ -12,15 +12,17 @@ from pgq_server.models.base import (
     Instant,
     Limit,
     Name,
-    Number,
     Positive,
     RawJson,
+    RawObject,
     Reply,
     Request,
     Seconds,
     State,
     Text,
+    both,
     check_some,
+    whole,
 )
 from pgq_server.paging import Cursor, Page, Total
 
@@ -39,8 +41,10 @@ Payload = Annotated[
 class NewJob(Request):
     """A job to be made. What is left out is the queue's, or the default."""
 
+    model_config = ConfigDict(json_schema_extra={"not": both("run_at", "delay_seconds")})
+
     task: Name
-    payload: Payload = RawJson("{}")
+    payload: Payload = Field(default_factory=lambda: RawJson("{}"))
     queue: Name = "default"
     priority: Priority = 5
     run_at: Instant | None = Field(default=None, description="Not before.")
@@ -57,7 +61,7 @@ class NewJob(Request):
         default=None, description="At most one unfinished job of the queue has it."
     )
     tags: Tags = Field(default_factory=list)
-    headers: dict[str, JsonValue] | None = None
+    headers: RawObject | None = None
 
     @model_validator(mode="after")
     def _one_time(self) -> Self:
@@ -154,28 +158,32 @@ class JobFilter(Request):
     worker: Id | None = None
     created_after: Instant | None = None
     created_before: Instant | None = None
-    path: list[Text] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=20,
-        description="Names down into the payload, outermost first, to what `value` compares with.",
-    )
-    value: Annotated[Text, Field(max_length=1000)] | None = None
 
-    @model_validator(mode="after")
-    def _path_with_value(self) -> Self:
-        if (self.path is None) != (self.value is None):
-            raise ValueError("path and value belong together; give both or neither")
-        return self
+    @property
+    def place(self) -> tuple[list[str] | None, str | None]:
+        """Names down into the payload, outermost first, and what is to stand there."""
+        return None, None
 
 
 class JobQuery(JobFilter):
     """Which jobs, and which part of the list."""
 
+    payload: Annotated[Text, Field(max_length=2000, pattern="^[^:]+:")] | None = Field(
+        default=None,
+        description="What stands in the payload: `user.id:42` for the member `id` of `user`.",
+    )
     order: Literal["newest", "oldest"] = "newest"
     cursor: Cursor | None = None
     limit: Limit = 50
     total: Flag = Field(default=False, description="Count them too, up to 10,000.")
+
+    @property
+    def place(self) -> tuple[list[str] | None, str | None]:
+        """Where the payload is looked at, and what is to stand there."""
+        if self.payload is None:
+            return None, None
+        path, _, value = self.payload.partition(":")
+        return path.split("."), value
 
 
 class JobPage(Page[JobSummary]):
@@ -191,13 +199,15 @@ class JobPage(Page[JobSummary]):
 class Wait(Request):
     """How long to wait."""
 
-    wait: Annotated[Number, Field(ge=0, le=60)] = Field(
+    wait: Annotated[int, Field(ge=0, le=60), BeforeValidator(whole)] = Field(
         default=0, description="Seconds to wait for the job to end."
     )
 
 
 class JobEdit(Request):
     """Changes of a job that has not started, or is dead."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     payload: Payload | None = None
     priority: Priority | None = None
@@ -249,7 +259,7 @@ class AttemptPage(Reply):
 class LogQuery(Request):
     """Which lines."""
 
-    after: Annotated[Number, Field(ge=0, le=2**31 - 1)] = Field(
+    after: Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(whole)] = Field(
         default=0, description="Those with higher numbers."
     )
     limit: Limit = 1000

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from pgq_server.models.base import Id, Instant, Limit, Name, RawJson, RawObject, Reply, Request
+from pgq_server.models.base import (
+    Id,
+    Instant,
+    Limit,
+    Name,
+    RawJson,
+    RawObject,
+    Reply,
+    Request,
+    Text,
+    both,
+    given,
+)
 from pgq_server.models.dead import DeadFilter
 from pgq_server.models.jobs import JobFilter
 from pgq_server.paging import Total
@@ -28,11 +40,47 @@ class OperationPath(Request):
 class OperationFilter(JobFilter):
     """Which jobs. All that is given must hold; an empty filter is all jobs."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [both("path", "value"), {"not": {"anyOf": [given("path"), given("value")]}}]
+        }
+    )
+
     fingerprint: Name | None = Field(default=None, description="Dead with this kind of error.")
+    path: Annotated[list[Text], Field(min_length=1, max_length=20)] | None = Field(
+        default=None,
+        description="Names down into the payload, outermost first, to what `value` compares with.",
+    )
+    value: Annotated[Text, Field(max_length=1000)] | None = None
+
+    @property
+    def place(self) -> tuple[list[str] | None, str | None]:
+        """Where the payload is looked at, and what is to stand there."""
+        return self.path, self.value
+
+    @model_validator(mode="after")
+    def _path_with_value(self) -> Self:
+        if (self.path is None) != (self.value is None):
+            raise ValueError("path and value belong together; give both or neither")
+        return self
 
 
 class NewOperation(Request):
     """A verb, and the jobs that it is for: either `ids` or `filter`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"oneOf": [given("ids"), given("filter")]},
+                {
+                    "anyOf": [
+                        {"properties": {"verb": {"const": "retry"}}},
+                        {"not": given("payload")},
+                    ]
+                },
+            ]
+        }
+    )
 
     verb: Literal["cancel", "retry", "run_now", "purge"]
     ids: Ids | None = None
@@ -62,6 +110,12 @@ class DeadRetry(DeadFilter):
 
 class DeadPurge(DeadFilter):
     """Which dead letters to delete for good. Something must be given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [given("ids"), given("queue"), given("task"), given("fingerprint")]
+        }
+    )
 
     ids: Ids | None = None
     rate: Rate | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pgq_server.models.base import Instant, Positive, Reply, Request, Seconds, check_some
 from pgq_server.models.jobs import Attempts
@@ -48,6 +48,8 @@ class QueueDetail(QueueSummary):
 
 class QueueEdit(Request):
     """Settings to change. What is left out stays; null goes back to the service's value."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     max_attempts: Attempts | None = None
     timeout_seconds: Positive | None = None

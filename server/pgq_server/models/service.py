@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from pgq_server.models.base import Instant, Number, Reply, Request
+from pgq_server.models.base import Instant, Reply, Request, whole
 
 
 class Health(Reply):
@@ -43,7 +43,7 @@ class SampleQuery(Request):
     """Which samples."""
 
     after: Instant | None = Field(default=None, description="Later ones only.")
-    limit: Annotated[Number, Field(ge=1, le=10_000)] = 3000
+    limit: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(whole)] = 3000
 
 
 class Sample(Reply):
