@@ -34,7 +34,8 @@ class Session:
     def __init__(self, connection: psycopg.AsyncConnection[TupleRow], *, pooler: bool) -> None:
         self.pgconn: PGconn = connection.pgconn
         self.connection = connection
-        """For transactions and pipelines."""
+        """For transactions and pipelines. It prepares nothing itself: after a rollback psycopg
+        deallocates all that is prepared, ours too."""
         self._room = 0 if pooler else STATEMENTS
         self._transformer = Transformer(connection)
         self._names: dict[tuple[str, tuple[int, ...]], bytes] = {}

@@ -26,7 +26,7 @@ S = TypeVar("S", psycopg.Connection[TupleRow], Session)
 L = TypeVar("L")
 
 PREPARE_AFTER = 1
-"""Uses of a statement after which a connection of psycopg's prepares it."""
+"""Uses of a statement in a sync session after which it is prepared."""
 
 _CHANGED = ("42883", "XX000", "0A000")
 """Function does not exist, cache lookup failed, a prepared statement would return something else:
@@ -158,10 +158,7 @@ class Sessions:
         except BaseException:
             connection.pgconn.finish()
             raise
-        pooler = pid != connection.info.backend_pid
-        if not pooler:
-            connection.prepare_threshold = PREPARE_AFTER
-        return Session(connection, pooler=pooler)
+        return Session(connection, pooler=pid != connection.info.backend_pid)
 
     def _open_sync(self) -> psycopg.Connection[TupleRow]:
         session = database.connect(self._dsn(), **self._options)

@@ -193,6 +193,12 @@ def _expect(mark: str, text: str, at: int) -> int:
     return at + 1
 
 
+def _number(text: str) -> int | float:
+    """`4.0` is a whole number."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
@@ -202,5 +208,5 @@ def _first_words(error: ValueError) -> str:
 
 
 _PLAIN = Shape({})
-_READING = json.JSONDecoder(parse_constant=_refuse_constant)
+_READING = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant)
 _CHECKING = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)

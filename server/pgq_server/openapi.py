@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 
 from pgq_server import problems, replays, routes
@@ -111,7 +111,11 @@ def _described(route: Route) -> str:
 
 
 def _is_needed(body: type[BaseModel]) -> bool:
-    return any(field.is_required() for field in body.model_fields.values())
+    try:
+        body.model_validate({})
+    except ValidationError:
+        return True
+    return False
 
 
 def _reference_to(model: type[BaseModel]) -> Json:
@@ -136,7 +140,7 @@ def _parameters(route: Route) -> Iterator[Json]:
             },
         )
     if route.etag:
-        found = {"type": "string", "pattern": "^[ !-~]{1,255}$", "description": "An earlier ETag."}
+        found = {"type": "string", "description": "An earlier ETag."}
         yield _parameter("If-None-Match", "header", found)
 
 

@@ -87,7 +87,12 @@ def _object(value: RawJson) -> RawJson:
     return value
 
 
-def _text(value: str) -> str:
+def _none(value: object) -> object:
+    return None if value == RawJson("null") else value
+
+
+def sound(value: str) -> str:
+    """Text that Postgres can keep."""
     if "\0" in value:
         raise ValueError("expected text without the character U+0000")
     try:
@@ -115,7 +120,7 @@ def _flag(value: object) -> object:
 
 
 class _Whole:
-    """Says in the schema what `_text` refuses."""
+    """Says in the schema what `sound` refuses."""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -123,7 +128,7 @@ class _Whole:
         return {"pattern": "^[^\\u0000]*$", **handler(schema)}
 
 
-Text = Annotated[str, AfterValidator(_text), _Whole()]
+Text = Annotated[str, AfterValidator(sound), _Whole()]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Instant = Annotated[
     datetime,
@@ -146,15 +151,18 @@ Positive = Annotated[
 """Seconds, more than none."""
 RawObject = Annotated[RawJson, AfterValidator(_object), WithJsonSchema({"type": "object"})]
 """An object, kept as sent."""
+MaybeObject = Annotated[RawObject | None, BeforeValidator(_none)]
+"""One that may be null."""
 Id = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(whole)]
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
 __all__ = [
-    "Empty", "Flag", "Id", "Instant", "JobPath", "Limit", "Name", "Positive", "QueuePath",
+    "Empty", "Flag", "Id", "Instant", "JobPath", "Limit", "MaybeObject", "Name", "Positive",
+    "QueuePath",
     "RawJson", "RawObject", "Reply", "Request", "Seconds", "State", "Text", "both", "check_some",
-    "columns_of", "given", "whole",
+    "columns_of", "given", "sound", "whole",
 ]  # fmt: skip
 
 

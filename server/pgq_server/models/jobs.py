@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from pgq_server.models.base import (
     Flag,
     Id,
     Instant,
     Limit,
+    MaybeObject,
     Name,
     Positive,
     RawJson,
-    RawObject,
     Reply,
     Request,
     Seconds,
     State,
-    Text,
     both,
-    check_some,
+    given,
+    sound,
     whole,
 )
 from pgq_server.paging import Cursor, Page, Total
@@ -61,7 +61,7 @@ class NewJob(Request):
         default=None, description="At most one unfinished job of the queue has it."
     )
     tags: Tags = Field(default_factory=list)
-    headers: RawObject | None = None
+    headers: MaybeObject = None
 
     @model_validator(mode="after")
     def _one_time(self) -> Self:
@@ -168,7 +168,12 @@ class JobFilter(Request):
 class JobQuery(JobFilter):
     """Which jobs, and which part of the list."""
 
-    payload: Annotated[Text, Field(max_length=2000, pattern="^[^:]+:")] | None = Field(
+    payload: (
+        Annotated[
+            str, Field(max_length=2000, pattern=r"^[^:\x00]+:[^\x00]*$"), AfterValidator(sound)
+        ]
+        | None
+    ) = Field(
         default=None,
         description="What stands in the payload: `user.id:42` for the member `id` of `user`.",
     )
@@ -207,7 +212,9 @@ class Wait(Request):
 class JobEdit(Request):
     """Changes of a job that has not started, or is dead."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["payload"]}, given("priority"), given("run_at")]}
+    )
 
     payload: Payload | None = None
     priority: Priority | None = None
@@ -215,7 +222,9 @@ class JobEdit(Request):
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        return check_some(self)
+        if self.payload is None and self.priority is None and self.run_at is None:
+            raise ValueError("nothing to change; give payload, priority or run_at")
+        return self
 
 
 class JobRetry(Request):

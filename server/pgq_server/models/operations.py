@@ -10,9 +10,9 @@ from pgq_server.models.base import (
     Id,
     Instant,
     Limit,
+    MaybeObject,
     Name,
     RawJson,
-    RawObject,
     Reply,
     Request,
     Text,
@@ -26,7 +26,8 @@ from pgq_server.paging import Total
 Rate = Annotated[float, Field(gt=0, le=1e6, description="Jobs a second; null: as fast as it goes.")]
 AtMost = Annotated[int, Field(ge=1, le=2**53 - 1, description="At most so many, as a test.")]
 Merged = Annotated[
-    RawObject, Field(description="Members to set in each job's payload, which must be an object.")
+    MaybeObject,
+    Field(description="Members to set in each job's payload, which must be an object."),
 ]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=1000)]
 
@@ -85,7 +86,7 @@ class NewOperation(Request):
     verb: Literal["cancel", "retry", "run_now", "purge"]
     ids: Ids | None = None
     filter: OperationFilter | None = None
-    payload: Merged | None = Field(default=None, description="Only with `retry`.")
+    payload: Merged = Field(default=None, description="Only with `retry`.")
     rate: Rate | None = None
     limit: AtMost | None = None
     preview: bool = Field(default=False, description="Only tell how many jobs it would be.")
@@ -103,7 +104,7 @@ class DeadRetry(DeadFilter):
     """Which dead letters to retry, and how."""
 
     ids: Ids | None = None
-    payload: Merged | None = None
+    payload: Merged = None
     rate: Rate | None = None
     limit: AtMost | None = None
 
