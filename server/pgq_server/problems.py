@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,20 @@ def invalid(location: str, message: str) -> Refusal:
     """One value makes no sense."""
     error = Invalid(location=location, message=message)
     return Refusal("invalid-request", f"{location}: {message}", errors=[error])
+
+
+def located(error: errors.BadArgument, where: str) -> Refusal:
+    """The refusal of a verb, with the place of the value in the body."""
+    said = re.sub(r"^item \d+: ", "", error.message)
+    field = re.fullmatch(r"bad (\w+)", said)
+    location = f"{where}.{field[1].removeprefix('p_')}" if field else where
+    message = error.detail or said
+    return Refusal(
+        "invalid-request",
+        f"{location}: {message}",
+        hint=error.hint,
+        errors=[Invalid(location=location, message=message)],
+    )
 
 
 def response(refusal: Refusal) -> Response:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from serving import Hall, enqueue, problem
+from serving import Hall, bury, enqueue, problem
 
 JOBS = "/api/v1/jobs"
+DEAD = "/api/v1/dead"
 
 
 def walked(hall: Hall, list_: str, **query: Any) -> list[int]:
@@ -98,3 +99,15 @@ def test_jobs_are_found_by_what_they_are(
 def test_a_bad_parameter_is_located(hall: Hall, query: dict[str, Any], location: str) -> None:
     found = problem(hall.api.get(JOBS, params=query), 422, "invalid-request")
     assert [error["location"] for error in found["errors"]] == [location]
+
+
+def test_dead_letters_are_listed_page_by_page(hall: Hall) -> None:
+    jobs = []
+    for _ in range(3):
+        jobs.append(enqueue(hall.conn, queue="buried"))
+        bury(hall.conn, jobs[-1], "buried")
+    assert walked(hall, DEAD, queue="buried", limit=2) == jobs[::-1]
+    (letter, *_) = hall.api.get(DEAD, params={"queue": "buried"}).json()["items"]
+    assert (letter["error_class"], letter["message"]) == ("ValueError", "no such user")
+    assert walked(hall, DEAD, queue="buried", fingerprint=letter["fingerprint"]) == jobs[::-1]
+    assert walked(hall, DEAD, queue="buried", fingerprint="other") == []

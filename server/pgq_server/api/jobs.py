@@ -41,7 +41,7 @@ from pgq_server.models.jobs import (
     Wait,
 )
 from pgq_server.paging import Total
-from pgq_server.problems import Invalid, Refusal
+from pgq_server.problems import Refusal, located
 from pgq_server.routes import API, Method, Route
 
 DETAIL = columns_of(JobDetail)
@@ -62,7 +62,7 @@ async def create(call: Call[None, None, NewJob]) -> Answer:
             producer.one(task, payload, columns, columns.pop("unique_key", None))
         )
     except errors.BadArgument as error:
-        raise _located(error, "body") from None
+        raise located(error, "body") from None
     job_id, created = rows[0]
     headers = {"Location": call.url(f"{API}/jobs/{job_id}")}
     return Answer(MadeJob(id=job_id, created=created), 201 if created else 200, headers)
@@ -78,7 +78,7 @@ async def create_many(call: Call[None, None, NewJobs]) -> MadeJobs:
     except errors.BadArgument as error:
         item = re.match(r"item (\d+): ", error.message)
         where = f"body.jobs.{int(item[1]) - 1}" if item else "body.jobs"
-        raise _located(error, where) from None
+        raise located(error, where) from None
     return MadeJobs(items=[MadeJob(id=job_id, created=created) for job_id, created in rows])
 
 
@@ -239,7 +239,7 @@ async def _changed(call: Call[JobPath, Any, Any], change: Verb) -> JobDetail:
     try:
         _, rows = await call.db.batch(change, verb("get_job", DETAIL, p_id=call.path.id))
     except errors.BadArgument as error:
-        raise _located(error, "body") from None
+        raise located(error, "body") from None
     return JobDetail(**rows[0])
 
 
@@ -276,20 +276,6 @@ def _masked(text: str) -> str:
 
 def _text(payload: RawJson | None) -> str | None:
     return None if payload is None else payload.text
-
-
-def _located(error: errors.BadArgument, where: str) -> Refusal:
-    """The refusal of a verb, with the place of the value in the body."""
-    said = re.sub(r"^item \d+: ", "", error.message)
-    field = re.fullmatch(r"bad (\w+)", said)
-    location = f"{where}.{field[1].removeprefix('p_')}" if field else where
-    message = error.detail or said
-    return Refusal(
-        "invalid-request",
-        f"{location}: {message}",
-        hint=error.hint,
-        errors=[Invalid(location=location, message=message)],
-    )
 
 
 def _one(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from pgq.errors import BadArgument
 from pgq_server.access import Identity
 from pgq_server.api.jobs import CAP, filters_of
 from pgq_server.call import Answer, Call
@@ -19,6 +21,7 @@ from pgq_server.models.operations import (
     Preview,
 )
 from pgq_server.paging import Total
+from pgq_server.problems import Refusal, located
 from pgq_server.routes import API, Route
 
 COLUMNS = columns_of(Operation)
@@ -27,7 +30,7 @@ COLUMNS = columns_of(Operation)
 async def start(call: Call[None, None, NewOperation]) -> Answer:
     """Start an operation, or tell how many jobs it would be for."""
     body = call.body
-    filters = selected(body.filter or OperationFilter(), call.identity)
+    filters = selected(body.filter or OperationFilter.model_construct(), call.identity)
     if body.preview:
         return Answer(await _preview(call, filters), 200)
     return await started(
@@ -44,21 +47,39 @@ async def start(call: Call[None, None, NewOperation]) -> Answer:
 async def list_operations(call: Call[None, OperationQuery]) -> Operations:
     """Operations, the newest first."""
     rows = await call.db.rows("list_operations", COLUMNS, p_limit=call.query.limit)
-    return Operations(items=[Operation(**row) for row in rows])
+    operations = [Operation(**row) for row in rows]
+    return Operations(items=[each for each in operations if _is_reached(call, each)])
 
 
 async def show(call: Call[OperationPath]) -> Operation:
     """How far an operation has come."""
-    return Operation(**await call.db.row("get_operation", COLUMNS, p_id=call.path.id))
+    return await _reached(call)
 
 
 async def stop(call: Call[OperationPath, None, Empty]) -> Operation:
     """Let an operation go no further."""
+    await _reached(call)
     _, rows = await call.db.batch(
         verb("stop_operation", p_id=call.path.id),
         verb("get_operation", COLUMNS, p_id=call.path.id),
     )
     return Operation(**rows[0])
+
+
+async def _reached(call: Call[OperationPath, Any, Any]) -> Operation:
+    row = await call.db.row("get_operation", COLUMNS, p_id=call.path.id)
+    operation = Operation(**row)
+    if not _is_reached(call, operation):
+        raise Refusal("not-found", f"There is no operation {call.path.id}.")
+    return operation
+
+
+def _is_reached(call: Call[Any, Any, Any], operation: Operation) -> bool:
+    """Whether it was kept to queues of who asks when it was started."""
+    if call.identity.queues is None:
+        return True
+    queues = json.loads(operation.filter.text).get("queues")
+    return queues is not None and all(call.identity.reaches(queue) for queue in queues)
 
 
 def selected(filter_: OperationFilter, identity: Identity) -> dict[str, Any]:
@@ -69,7 +90,10 @@ def selected(filter_: OperationFilter, identity: Identity) -> dict[str, Any]:
 async def started(call: Call[Any, Any, Any], **arguments: Any) -> Answer:
     """An operation that begins: 202, and where its progress is told."""
     by = call.identity.name
-    operation = await call.db.value("start_operation", p_by=by, **arguments)
+    try:
+        operation = await call.db.value("start_operation", p_by=by, **arguments)
+    except BadArgument as error:
+        raise located(error, "body") from None
     row = await call.db.row("get_operation", COLUMNS, p_id=operation)
     headers = {"Location": call.url(f"{API}/operations/{operation}")}
     return Answer(Operation(**row), 202, headers)
@@ -107,7 +131,7 @@ ROUTES = (
         summary="Operations, the newest first",
         tag="operations",
         scopes=("view",),
-        reach="service",
+        reach="handler",
         query=OperationQuery,
         answer=Operations,
     ),
@@ -118,7 +142,7 @@ ROUTES = (
         summary="How far an operation has come",
         tag="operations",
         scopes=("view",),
-        reach="service",
+        reach="handler",
         path_model=OperationPath,
         answer=Operation,
         errors=("not-found",),
@@ -130,7 +154,7 @@ ROUTES = (
         summary="Let an operation go no further",
         tag="operations",
         scopes=("operate",),
-        reach="service",
+        reach="handler",
         path_model=OperationPath,
         body=Empty,
         answer=Operation,

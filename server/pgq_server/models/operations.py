@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from pgq_server.models.base import (
     Id,
@@ -15,6 +17,7 @@ from pgq_server.models.base import (
     RawJson,
     Reply,
     Request,
+    State,
     Text,
     both,
     given,
@@ -29,7 +32,32 @@ Merged = Annotated[
     MaybeObject,
     Field(description="Members to set in each job's payload, which must be an object."),
 ]
-Ids = Annotated[list[Id], Field(min_length=1, max_length=1000)]
+Ids = Annotated[
+    list[Annotated[int, Field(ge=1, le=2**53 - 1)]], Field(min_length=1, max_length=1000)
+]
+
+
+STATES: Mapping[str, tuple[State, ...]] = {
+    "cancel": ("scheduled", "ready", "running", "retrying"),
+    "retry": ("dead", "cancelled"),
+    "run_now": ("scheduled", "retrying"),
+    "purge": ("dead",),
+}
+"""Jobs of which states a verb is for."""
+
+
+def _of_verb(verb: str, states: Sequence[str]) -> JsonDict:
+    """The JSON Schema of what an operation with this verb may be for."""
+    conditions: JsonDict = {"state": {"enum": [*states, None]}}
+    if "dead" not in states:
+        conditions["fingerprint"] = {"type": "null"}
+    members: JsonDict = {
+        "verb": {"const": verb},
+        "filter": {"anyOf": [{"type": "null"}, {"properties": conditions}]},
+    }
+    if verb != "retry":
+        members["payload"] = {"type": "null"}
+    return {"properties": members}
 
 
 class OperationPath(Request):
@@ -39,11 +67,23 @@ class OperationPath(Request):
 
 
 class OperationFilter(JobFilter):
-    """Which jobs. All that is given must hold; an empty filter is all jobs."""
+    """Which jobs. All that is given must hold, and something must be given."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [both("path", "value"), {"not": {"anyOf": [given("path"), given("value")]}}]
+            "allOf": [
+                {
+                    "anyOf": [
+                        given(name) for name in (*JobFilter.model_fields, "fingerprint", "path")
+                    ]
+                },
+                {
+                    "anyOf": [
+                        both("path", "value"),
+                        {"not": {"anyOf": [given("path"), given("value")]}},
+                    ]
+                },
+            ]
         }
     )
 
@@ -63,6 +103,10 @@ class OperationFilter(JobFilter):
     def _path_with_value(self) -> Self:
         if (self.path is None) != (self.value is None):
             raise ValueError("path and value belong together; give both or neither")
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(
+                "which? give a condition; for all jobs `created_after` long ago is one"
+            )
         return self
 
 
@@ -71,15 +115,8 @@ class NewOperation(Request):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "allOf": [
-                {"oneOf": [given("ids"), given("filter")]},
-                {
-                    "anyOf": [
-                        {"properties": {"verb": {"const": "retry"}}},
-                        {"not": given("payload")},
-                    ]
-                },
-            ]
+            "oneOf": [given("ids"), given("filter")],
+            "anyOf": [_of_verb(verb, states) for verb, states in STATES.items()],
         }
     )
 
@@ -97,6 +134,11 @@ class NewOperation(Request):
             raise ValueError("give either ids or filter")
         if self.payload is not None and self.verb != "retry":
             raise ValueError("payload is only for retry")
+        states = STATES[self.verb]
+        if self.filter is not None and self.filter.state not in (None, *states):
+            raise ValueError(f"{self.verb} is for jobs that are {' or '.join(states)}")
+        if self.filter is not None and self.filter.fingerprint and "dead" not in states:
+            raise ValueError(f"{self.verb} is not for dead jobs, which a fingerprint tells of")
         return self
 
 
@@ -135,7 +177,10 @@ class Operation(Reply):
     id: int
     verb: str
     filter: RawJson
+    has_payload: bool
     rate: float | None
+    most: int | None = Field(description="Its limit.")
+    expected: int | None = Field(description="How many jobs there were when it began, about.")
     state: Literal["running", "done", "stopped", "failed"]
     found: int
     done: int
