@@ -3,6 +3,8 @@ returns trigger
 language plpgsql
 security definer
 set search_path = ''
+-- Planned while nobody waits, the table would be read whole by its session for good.
+set enable_seqscan = off
 as $$
 declare
     v_floor   bigint;

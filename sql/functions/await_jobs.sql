@@ -8,6 +8,8 @@ returns void
 language plpgsql
 security definer
 set search_path = ''
+-- Planned while nobody waits, the table would be read whole by its session for good.
+set enable_seqscan = off
 as $$
 declare
     v_floor bigint := pgq._seen(

@@ -200,3 +200,15 @@ def test_completion_does_not_ring(conn: Conn, ear: Conn) -> None:
     wait(conn, 7)
     call(conn, "complete", **hold(lease))
     assert heard(ear) == []
+
+
+SCANS = "select s.seq_scan from pg_stat_xact_user_tables s where s.relname = 'waiter'"
+
+
+def test_table_of_who_waits_is_not_read_whole_by_who_planned_when_it_was_empty(conn: Conn) -> None:
+    conn.execute("vacuum analyze pgq.waiter")
+    with conn.transaction():
+        insert(conn)
+        assert value(conn, SCANS) == 0
+        wait(conn, 7)
+        assert value(conn, SCANS) == 0
