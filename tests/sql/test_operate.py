@@ -489,9 +489,9 @@ def test_two_at_once_move_each_job_once(conn: Conn, dsn: str) -> None:
     """Even should the session's lock fail: the operation's row is locked as well."""
     jobs = dead(conn, 4)
     operation = begin(conn, "retry")
+    conn.execute("set statement_timeout = '5s'")
     with connect(dsn, autocommit=False) as other:
         other.execute("select pgq._operate(2)")
-        conn.execute("set lock_timeout = '1ms'")
         assert answer(conn, "operate") == 0
         assert value(conn, "select pgq._operate(2)") == 0
         other.commit()
@@ -500,6 +500,49 @@ def test_two_at_once_move_each_job_once(conn: Conn, dsn: str) -> None:
     assert counts(conn, operation) == ("done", 4, 4, 0)
     assert states(conn, jobs) == ["ready"] * 4
     assert_counters_are_right(conn)
+
+
+def test_who_finds_another_at_it_leaves_the_jobs_to_them(conn: Conn, dsn: str) -> None:
+    (job,) = insert(conn)
+    begin(conn, "cancel")
+    with connect(dsn) as other:
+        other.execute("select pg_advisory_lock(1885827428, hashtext('operate'))")
+        assert answer(conn, "operate") == 0
+    assert state(conn, job) == "ready"
+
+
+def search_two_at_a_time(conn: Conn) -> None:
+    """Each search stops after two jobs, as one does that has many to look at."""
+    conn.execute("alter function pgq._find_jobs rename to _find_more_jobs")
+    conn.execute(
+        "create function pgq._find_jobs(p_filter jsonb, p_after bigint, p_before bigint,"
+        " p_oldest_first boolean, p_most integer, p_rows integer, p_budget interval,"
+        " p_ids bigint[] default null) returns table (id bigint, looked_to bigint)"
+        " language sql as $$ select * from pgq._find_more_jobs(p_filter, p_after, p_before,"
+        " p_oldest_first, p_most, 2, '10 s', p_ids) $$"
+    )
+
+
+def test_search_that_stopped_goes_on_where_it_was(conn: Conn) -> None:
+    jobs = [job for n in range(7) for job in insert(conn, tags=["x"] if n in (3, 6) else [])]
+    operation = begin(conn, "cancel", tag="x")
+    search_two_at_a_time(conn)
+    assert [answer(conn, "operate") for _ in range(4)] == [0, 1, 0, 1]
+    assert states(conn, jobs) == ["ready"] * 3 + ["cancelled"] + ["ready"] * 2 + ["cancelled"]
+    assert counts(conn, operation) == ("done", 2, 2, 0)
+
+
+def test_search_for_those_that_were_busy_goes_on_as_well(conn: Conn, dsn: str) -> None:
+    jobs = dead(conn, 5)
+    operation = begin(conn, "retry")
+    with connect(dsn, autocommit=False) as other:
+        other.execute("select from pgq.dead for update")
+        answer(conn, "operate")
+    search_two_at_a_time(conn)
+    next_round(conn)
+    assert [answer(conn, "operate") for _ in range(3)] == [2, 2, 1]
+    assert states(conn, jobs) == ["ready"] * 5
+    assert counts(conn, operation) == ("done", 5, 5, 0)
 
 
 def test_many_workers_move_each_job_once(conn: Conn, dsn: str) -> None:
