@@ -95,24 +95,14 @@ begin
     return query select i.id from unnest(v_ids) i (id);
     -- Shared and held to the end of the transaction, as pgq.cancel does.
     for v_lease in
-        select l.job_id, l.worker, l.token
+        select l.job_id, l.worker, l.executor, l.token
         from pgq.lease l
         where l.job_id = any (p_ids)
             and 'running' = any (p_states)
         order by l.job_id
         for key share skip locked
     loop
-        insert into pgq.cancel_request (job_id, token)
-        select v_lease.job_id, v_lease.token
-        where not exists (
-            select
-            from pgq.cancel_request c
-            where c.job_id = v_lease.job_id
-                and c.token = v_lease.token
-        );
-        if v_lease.worker <> 0 and current_setting('pgq.wake', true) is distinct from 'off' then
-            perform pgq._notify(format('c %s %s', v_lease.worker, v_lease.job_id));
-        end if;
+        perform pgq._request_cancel(v_lease.job_id, v_lease.worker, v_lease.executor, v_lease.token);
         return next v_lease.job_id;
     end loop;
 end

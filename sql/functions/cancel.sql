@@ -62,14 +62,7 @@ begin
         where l.job_id = p_id
         for key share skip locked;
         if found then
-            insert into pgq.cancel_request (job_id, token)
-            select p_id, v_token
-            where not exists (
-                select from pgq.cancel_request c where c.job_id = p_id and c.token = v_token
-            );
-            if v_worker <> 0 and current_setting('pgq.wake', true) is distinct from 'off' then
-                perform pgq._notify(v_worker, v_executor, format('c %s %s', p_id, v_token));
-            end if;
+            perform pgq._request_cancel(p_id, v_worker, v_executor, v_token);
             return 'requested';
         end if;
     end loop;

@@ -190,11 +190,11 @@ def test_worker_hears_that_its_jobs_are_to_be_cancelled(conn: Conn, dsn: str) ->
     worker = register(conn)
     lease = running(conn, worker=worker)
     with connect(dsn) as listener:
-        listener.execute("listen pgq")
+        listener.execute(f"listen pgq_{worker}_1")
         begin(conn, "cancel")
         answer(conn, "operate")
         (heard,) = listener.notifies(timeout=10, stop_after=1)
-    assert heard.payload == f"c {worker} {lease['id']}"
+    assert heard.payload == f"c {lease['id']} {lease['token']}"
     assert state(conn, lease["id"]) == "running"
 
 
