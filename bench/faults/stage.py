@@ -19,7 +19,7 @@ from faults import checker, mutants
 from faults.background import beside
 from faults.crew import Crew
 from faults.ledger import CLOCK, ENVIRONMENT, ORIGIN, Ledger
-from faults.load import INSERT, Load
+from faults.load import Load
 from faults.nemesis import Deed, Nemesis
 from faults.row import Figure, Outcome
 from faults.small_disk import SmallDisk
@@ -39,6 +39,11 @@ SHORT_PATIENCE, PATIENCE = 25.0, 60.0
 """Seconds that what is left may take when the faults have ended."""
 
 
+ENQUEUE = """
+insert into pgq.job (task, queue, timeout, payload)
+select %s, %s, make_interval(secs => %s), %s::json from generate_series(1, %s)
+returning id
+"""
 WAITING = """
 select count(distinct i.worker)
 from pgq.waiter i
@@ -134,11 +139,18 @@ class Stage:
             yield nemesis
 
     def enqueue(
-        self, count: int, task: str = "work", *, queue: str = "default", **payload: Any
+        self,
+        count: int,
+        task: str = "work",
+        *,
+        queue: str = "default",
+        timeout: float | None = None,
+        **payload: Any,
     ) -> list[int]:
         """So many jobs at once, acknowledged; their ids."""
+        values = [task, queue, timeout, json.dumps(payload), count]
         with self.session() as session:
-            rows = session.execute(INSERT, [task, queue, json.dumps(payload), count]).fetchall()
+            rows = session.execute(ENQUEUE, values).fetchall()
         ids = [row[0] for row in rows]
         self.ledger.acknowledge(ids)
         return ids

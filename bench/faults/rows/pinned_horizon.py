@@ -17,6 +17,9 @@ RATE = 2_000
 QUEUE = "default"
 COMERS = 10
 """Idle workers that come and go, each second."""
+LONG = "long"
+DAY = 86_400.0
+"""Seconds that one job would take; it runs for as long as all this lasts."""
 PAGES = 3
 """Most that a claim may touch in the last third of a snapshot's life, over the first."""
 TIMES = 3
@@ -27,10 +30,12 @@ SHARE = 0.95
 def _play(stage: Stage) -> None:
     with stage.session() as session:
         session.execute("create table elsewhere (n integer)")
-    stage.crew.hire(stage.dsn)
+    stage.crew.hire(stage.dsn, "--queues", f"{QUEUE},{LONG}")
     stage.wait_for_workers()
+    [long] = stage.enqueue(1, queue=LONG, timeout=2 * DAY, seconds=DAY)
     seconds = stage.seconds / (len(KINDS) + 1)
-    with stage.load(rate=RATE), beside(partial(_come_and_go, stage)):
+    came: list[int] = []
+    with stage.load(rate=RATE), beside(partial(_come_and_go, stage, came)):
         free, free_rate = _window(stage, seconds)
         for kind in KINDS:
             with held(stage.dsn, kind, QUEUE):
@@ -50,6 +55,10 @@ def _play(stage: Stage) -> None:
             stage.figure(
                 f"{kind}: jobs run, over unpinned", rate / free_rate, least=SHARE, is_time=True
             )
+    stage.figure("idle workers that came and went", len(came), least=stage.seconds)
+    stage.figure("runs of a job of a day", len(stage.ledger.runs()[long]), least=1, most=1)
+    with stage.session() as session:
+        session.execute("select pgq.cancel(%s)", [long])
     stage.finish()
 
 
@@ -62,7 +71,7 @@ def _window(stage: Stage, seconds: float) -> tuple[Probe, float]:
         return probe, (checker.completions(session) - before) / seconds
 
 
-def _come_and_go(stage: Stage, over: Over) -> None:
+def _come_and_go(stage: Stage, came: list[int], over: Over) -> None:
     """Be idle workers that come, wait for jobs, and go."""
     with stage.session() as session:
         while not over.wait(1 / COMERS):
@@ -74,12 +83,16 @@ def _come_and_go(stage: Stage, over: Over) -> None:
                 "select pgq.await_jobs(%s, 0, array['nothing', %s], 1)", [worker, QUEUE]
             )
             session.execute("select pgq.heartbeat(%s, '{}', '{}', 0, 'offline')", [worker])
+            came.append(worker)
 
 
 ROW = Row(
     "R12",
     "pinned horizon",
-    fault=f"{', '.join(KINDS)}: each with a transaction that stays open, {RATE:,} jobs/s",
+    fault=(
+        f"{', '.join(KINDS)}: each with a transaction that stays open, {RATE:,} jobs/s, a job of a "
+        f"day, {COMERS} idle workers a second that come and go"
+    ),
     play=_play,
     short=40,
     full=5 * 1800,
