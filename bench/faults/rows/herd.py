@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 
+from faults.pooler import Pooler
 from faults.row import Row
 from faults.rows.notify_cost import hear_rings
 from faults.stage import Stage
 from pgq_bench.server import value
 
-SHORT_WORKERS, WORKERS = 10, 40
+SHORT_WORKERS, WORKERS = 8, 200
+CONNECTIONS = 100
+"""That the server has; many workers share them through PgBouncer, where nobody is woken."""
+SHARED = 80
 SLOTS = 1_000
 MOST = 5
 """Executors that one job may wake; each claims."""
@@ -18,9 +22,14 @@ UP = 60.0
 
 
 def _play(stage: Stage) -> None:
-    workers = WORKERS if stage.outcome.is_full else SHORT_WORKERS
+    workers, dsn, options = SHORT_WORKERS, stage.dsn, list[str]()
+    if stage.outcome.is_full:
+        pooler = Pooler(stage.dsn, size=SHARED, clients=20 * WORKERS)
+        pooler.start()
+        stage.afterwards(pooler.stop)
+        workers, dsn, options = WORKERS, pooler.dsn, ["--pooled"]
     for _ in range(workers):
-        stage.crew.hire(stage.dsn, "--concurrency", str(SLOTS // workers))
+        stage.crew.hire(dsn, "--concurrency", str(SLOTS // workers), *options)
     stage.wait_for_workers(workers)
     woken = []
     with stage.session() as ear:
@@ -53,6 +62,6 @@ ROW = Row(
     play=_play,
     short=10,
     full=60,
-    settings={"max_connections": "500"},
+    settings={"max_connections": str(CONNECTIONS)},
     mutants={"everybody_is_woken_for_one": "most"},
 )
