@@ -30,8 +30,9 @@ class _Storm:
     def __init__(self, jobs: list[int]) -> None:
         self.jobs = jobs
         self.calls: Counter[str] = Counter()
-        self.clashes: list[str] = []
-        self.errors: list[str] = []
+        self.clashes: list[tuple[str, str]] = []
+        self.errors: list[tuple[str, str]] = []
+        """Verb and SQLSTATE, and all that was said."""
         self.made = len(jobs)
         self.purged = 0
         self._lock = threading.Lock()
@@ -45,8 +46,9 @@ class _Storm:
                 purged = verb(self, session, chance)
         except psycopg.Error as error:
             if error.sqlstate not in OURS:
-                clash = error.sqlstate in ("40001", "40P01")
-                (self.clashes if clash else self.errors).append(f"{verb.__name__}: {error}")
+                kind = error.sqlstate or type(error).__name__
+                errors = self.clashes if kind in ("40001", "40P01") else self.errors
+                errors.append((f"{verb.__name__.strip('_')}: {kind}", str(error)))
                 return
         with self._lock:
             self.calls[verb.__name__.strip("_")] += 1
@@ -176,7 +178,10 @@ def _play(stage: Stage) -> None:
     stage.figure("deadlocks and serialization errors", len(storm.clashes), most=0)
     stage.figure("other errors", len(storm.errors), most=0)
     stage.figure("jobs gone that nobody purged", storm.made - len(left) - storm.purged, most=0)
-    stage.evidence(storm.clashes[:5] + storm.errors[:5])
+    for errors in (storm.clashes, storm.errors):
+        for kind, said in dict(reversed(errors)).items():
+            times = sum(kind == other for other, _ in errors)
+            stage.evidence([f"{times} × {kind}, first: {said}"])
 
 
 def _run(stage: Stage, storm: _Storm, ends_at: float, chance: random.Random) -> None:
