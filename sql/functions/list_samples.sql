@@ -1,4 +1,8 @@
-create or replace function pgq.list_samples(p_after timestamptz default null, p_limit integer default 3000)
+create or replace function pgq.list_samples(
+    p_after  timestamptz  default null,
+    p_limit  integer      default 3000,
+    p_every  interval     default null
+)
 returns table (
     at      timestamptz,
     metric  text,
@@ -14,12 +18,21 @@ as $$
 #variable_conflict use_column
 begin
     perform pgq._check_limit(p_limit, 50000);
+    if p_every < interval '1 second' then
+        perform pgq._refuse('PQ005', 'bad p_every', format('It is %s; expected a second or more.', p_every));
+    end if;
     return query
     select s.at, s.metric, s.label, s.n
     from (
         select s.*
         from pgq.sample s
         where s.at > coalesce(p_after, '-infinity')
+            and (p_every is null or s.at in (
+                select min(x.at)
+                from pgq.sample x
+                where x.at > coalesce(p_after, '-infinity')
+                group by date_bin(p_every, x.at, 'epoch')
+            ))
         order by s.at
         fetch first p_limit rows with ties
     ) s
@@ -27,5 +40,5 @@ begin
 end
 $$;
 comment on function pgq.list_samples is
-    'What pgq.sample noted after a time, in the order of time, for two days back: totals since the installation, whose differences are what happened in between. The last time is told whole, whatever the limit, so that one may go on after it.';
+    'What pgq.sample noted after a time, in the order of time, for two days back: totals since the installation, whose differences are what happened in between. The last time is told whole, whatever the limit, so that one may go on after it. p_every: only the first of each such stretch of time.';
 select pgq._allow('list_samples', 'pgq_viewer');

@@ -31,6 +31,12 @@ def test_following_goes_on_after_a_number(conn: Conn) -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
+def test_the_last_lines_come_in_their_order_too(conn: Conn) -> None:
+    lease = logged(conn, 5)
+    found = call(conn, "list_logs", id=lease["id"], limit=2, newest=True)
+    assert [each["n"] for each in found] == [4, 5]
+
+
 def test_lines_of_other_jobs_are_not_among_them(conn: Conn) -> None:
     logged(conn, 2)
     other = running(conn)

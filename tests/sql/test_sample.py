@@ -160,3 +160,16 @@ def test_bad_limit_is_refused(conn: Conn, limit: int | None) -> None:
     insert(conn)
     with refused("PQ005"):
         call(conn, "list_samples", limit=limit)
+
+
+def test_samples_are_told_as_rarely_as_one_likes(conn: Conn) -> None:
+    conn.execute(
+        "insert into pgq.sample select timestamptz '2026-01-01 00:00Z' + n * interval '1 minute', "
+        "m, '', n from generate_series(0, 59) n, unnest(array['enqueued', 'dead']) m"
+    )
+    found = call(conn, "list_samples", every="15 minutes")
+    assert [(each["metric"], each["n"]) for each in found] == [
+        (metric, n) for n in (0, 15, 30, 45) for metric in ("dead", "enqueued")
+    ]
+    with refused("PQ005"):
+        call(conn, "list_samples", every="0 seconds")

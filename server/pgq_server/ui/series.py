@@ -6,7 +6,7 @@ import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -32,12 +32,11 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Samples:
-    """Counters that only grow, by the time at which they were read; the last reading is now's."""
+    """Counters that only grow, by the time at which they were read."""
 
     at: Sequence[datetime]
     totals: Mapping[str, Sequence[int]]
     """By the name of a line."""
-    by_time: Mapping[datetime, Mapping[str, int]] = field(default_factory=dict)
 
     def grown(self, name: str, since: datetime, until: datetime) -> int | None:
         """How much a counter grew; None where no sample reaches back that far."""
@@ -61,21 +60,18 @@ class Samples:
         return found
 
 
-def read(rows: Iterable[Mapping[str, Any]], counters: Mapping[Key, int], now: datetime) -> Samples:
-    """Samples, with what the counters say now at their end."""
-    by_time: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+def read(rows: Iterable[Mapping[str, Any]]) -> Samples:
+    """Samples; a row that comes twice counts once."""
+    by_time: dict[datetime, dict[Key, int]] = defaultdict(dict)
     for row in rows:
-        line = line_of(row["metric"], row["label"])
-        if line:
-            by_time[row["at"]][line] += row["n"]
-        else:
-            by_time[row["at"]]
-    for (metric, label), n in counters.items():
-        line = line_of(metric, label)
-        if line:
-            by_time[now][line] += n
+        by_time[row["at"]][row["metric"], row["label"]] = row["n"]
     at = sorted(by_time)
-    return Samples(at, {name: [by_time[each][name] for each in at] for _, name, _ in SERIES})
+    totals: dict[str, list[int]] = {name: [0] * len(at) for _, name, _ in SERIES}
+    for place, moment in enumerate(at):
+        for (metric, label), n in by_time[moment].items():
+            if line := line_of(metric, label):
+                totals[line][place] += n
+    return Samples(at, totals)
 
 
 def line_of(metric: str, label: str) -> str | None:

@@ -210,10 +210,12 @@ async def job(call: Call[JobPath]) -> Response:
         verb("list_events", _EVENT, **of),
         verb("list_attempts", _ATTEMPT, **of, p_limit=50),
         verb("get_payload", ("payload::text", "headers::text", "result::text"), **of),
-        verb("list_logs", _LINE, **of, p_limit=LINES),
+        verb("list_logs", _LINE, **of, p_limit=LINES, p_newest=True),
     )
     view = View(found[0], reasons, timeline, attempts, contents[0] if contents else None, log)
-    live = None if view.is_over else "pgq:change from:body throttle:1s, every 5s"
+    live = "pgq:change from:body throttle:1s"
+    if not view.is_over:
+        live += ", every 5s"
     return show(call, "job.html", view, page="/ui/jobs", live=live, stream=None)
 
 

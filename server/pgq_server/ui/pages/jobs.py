@@ -173,7 +173,7 @@ class View:
 
     @property
     def total_words_short(self) -> str:
-        return f"All {self._total or ''} that match".replace("  ", " ")
+        return f"all {self._total} that match" if self._total else "all that match"
 
     @property
     def _total(self) -> str:

@@ -24,7 +24,7 @@ CAP = 10_000
 Verb = Literal["cancel", "retry", "run_now", "purge"]
 _COLUMNS = (
     "id", "verb", "filter::text", "rate", "state", "found", "done", "skipped", "started_at",
-    "finished_at", "by", "message",
+    "finished_at", "by", "message", "expected",
 )  # fmt: skip
 WORDS: Mapping[Verb, str] = {
     "cancel": "Cancel",
@@ -85,7 +85,9 @@ class Target:
         """Of `start_operation` and `count_jobs`."""
         if self.scope.id:
             return {"p_ids": list(self.scope.id), "p_queues": self.conditions["p_queues"]}
-        return dict(self.conditions)
+        if any(value for name, value in self.conditions.items() if name != "p_queues"):
+            return dict(self.conditions)
+        return {**self.conditions, "p_created_after": "-infinity"}
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ class Operation:
         gone = self.row["done"] + self.row["skipped"]
         if self.is_over:
             return 1.0
-        return min(gone / self.row["found"], 1.0) if self.row["found"] else 0.0
+        total = self.row["expected"] or self.row["found"]
+        return min(gone / total, 1.0) if total else 0.0
 
     @property
     def which(self) -> str:

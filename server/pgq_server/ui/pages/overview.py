@@ -20,7 +20,10 @@ _QUEUES = (
 )  # fmt: skip
 _WORKERS = ("id", "state", "queues", "slots", "busy")
 _GROUPS = ("fingerprint", "reason", "error_class", "message", "n", "last_at")
+_SAMPLES = ("at", "metric", "label", "n")
 _HOUR = timedelta(hours=1)
+_SLACK = timedelta(minutes=2)
+_MOST = 20_000
 _LISTED = 12
 """Queues shown here; the queues page has all."""
 
@@ -162,19 +165,26 @@ class View:
 async def overview(call: Call[None, Query]) -> Response:
     """What the queue is doing."""
     now = datetime.now(UTC)
-    since = now - max(series.SPANS[call.query.span], 2 * _HOUR) - timedelta(minutes=2)
-    queues, workers, groups, samples = await call.db.batch(
+    span = series.SPANS[call.query.span]
+    queues, workers, groups, lately, samples = await call.db.batch(
         verb("list_queues", _QUEUES),
         verb("list_workers", _WORKERS),
         verb("list_dead_groups", _GROUPS, p_limit=6, p_queues=call.identity.only),
-        verb("list_samples", ("at", "metric", "label", "n"), p_after=since, p_limit=20_000),
+        verb("list_samples", _SAMPLES, p_after=now - 2 * _HOUR - _SLACK, p_limit=_MOST),
+        verb(
+            "list_samples",
+            _SAMPLES,
+            p_after=now - span - _SLACK,
+            p_every=span / series.POINTS,
+            p_limit=_MOST,
+        ),
     )
     reached = [queue for queue in queues if call.identity.reaches(queue["queue"])]
     view = View(
         all_queues=reached,
         workers=[worker for worker in workers if any(map(call.identity.reaches, worker["queues"]))],
         groups=groups,
-        samples=series.read(samples if call.identity.only is None else (), {}, now),
+        samples=series.read((*samples, *lately) if call.identity.only is None else ()),
         span=call.query.span,
         now=now,
     )

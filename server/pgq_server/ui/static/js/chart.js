@@ -40,11 +40,11 @@ function draw() {
         width: place.clientWidth,
         height: place.clientHeight,
         legend: { show: false },
-        padding: [8, 8, 0, 0],
+        padding: [8, 16, 0, 0],
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
         scales: { x: { range: () => { const now = read(); return [now.from, now.to]; } }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] } },
         axes: [
-            { stroke: muted, grid: { show: false }, ticks: { stroke: line, size: 4 }, font: "11px system-ui", values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })) },
+            { stroke: muted, grid: { show: false }, ticks: { stroke: line, size: 4 }, size: 28, font: "11px system-ui", values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })) },
             { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 48, values: (_, ticks) => ticks.map(spell) },
         ],
         series: [{}, ...TONES.map((name, n) => ({

@@ -1,0 +1,66 @@
+"""Databases worth looking at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sql.states import job_in
+from sql.support import Conn, answer, call, claim_one, hold, insert, register
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/shop/mail.py", line 41, in send_welcome
+    smtp.sendmail(sender, to, message)
+  File "/usr/lib/python3.11/smtplib.py", line 901, in sendmail
+    raise SMTPServerDisconnected("Connection unexpectedly closed")
+smtplib.SMTPServerDisconnected: Connection unexpectedly closed
+"""
+PAYLOAD = {"to": "ada@example.org", "user": {"id": 42, "plan": "pro"}, "api_key": "sk-canary-1"}
+
+
+def shop(conn: Conn) -> dict[str, int]:
+    """Queues, workers and jobs of a shop; ids of some of the jobs."""
+    worker = register(conn, "mail", "images", slots=8, name="web-1:4120")
+    register(conn, "images", slots=4, name="web-2:977")
+    found: dict[str, int] = {}
+    for state in ("scheduled", "succeeded", "cancelled", "dead", "retrying"):
+        for task, queue in (("mail.welcome", "mail"), ("resize", "images")):
+            found[state] = job_in(
+                conn, state, task=task, queue=queue, payload=json.dumps(PAYLOAD), tags=["vip"]
+            )
+    for number in range(7):
+        (job,) = insert(conn, task="billing.charge", queue="mail", payload=json.dumps(PAYLOAD))
+        lease = claim_one(conn, worker=worker, queues=["mail"])
+        assert lease["id"] == job
+        call(
+            conn,
+            "fail",
+            **hold(lease),
+            error_class="smtplib.SMTPServerDisconnected",
+            message=f"Connection unexpectedly closed after {number} s",
+            traceback=TRACEBACK,
+            permanent=True,
+            ran_seconds=1.5,
+        )
+        found["failed"] = job
+    (job,) = insert(conn, task="reports.monthly", queue="mail", payload=json.dumps(PAYLOAD))
+    lease = claim_one(conn, worker=worker, queues=["mail"])
+    for number in range(1, 31):
+        answer(conn, "log", **hold(lease), message=f"page {number}", progress=number / 40)
+    found["running"] = job
+    insert(conn, 30, task="mail.welcome", queue="mail", payload=json.dumps(PAYLOAD))
+    insert(conn, 12, task="import", queue="imports", payload=json.dumps(PAYLOAD))
+    found["ready"] = insert(conn, task="resize", queue="images", payload=json.dumps(PAYLOAD))[0]
+    conn.execute("select pgq.pause('images')")
+    for verb in ("settle", "fold", "sample"):
+        conn.execute(f"select pgq.{verb}()".encode())
+    return found
+
+
+def leased(conn: Conn, **columns: Any) -> dict[str, Any]:
+    """A job that runs, held by the test."""
+    (job,) = insert(conn, **columns)
+    worker = register(conn, columns.get("queue", "default"), name="held")
+    lease = claim_one(conn, worker=worker, queues=[columns.get("queue", "default")])
+    assert lease["id"] == job
+    return lease

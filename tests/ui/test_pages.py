@@ -1,0 +1,101 @@
+"""Every page, in both themes and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from browsing import PHONE, Tab, Tabs, Theme
+from scenes import shop
+from serving import Service
+
+from sql.support import Conn
+
+PAGES = {
+    "overview": "/ui",
+    "jobs": "/ui/jobs",
+    "job": "/ui/jobs/{failed}",
+    "job-running": "/ui/jobs/{running}",
+    "queues": "/ui/queues",
+    "queue": "/ui/queues/mail",
+    "workers": "/ui/workers",
+    "dead-letters": "/ui/dead",
+    "operations": "/ui/operations",
+    "new-job": "/ui/new",
+    "action": "/ui/jobs/{dead}/duplicate",
+    "bulk-action": "/ui/operations/new?verb=retry&q=queue:mail",
+    "login": "/ui/login",
+}
+
+
+def _opened(tab: Tab, page: str, jobs: dict[str, int]) -> None:
+    tab.go(PAGES[page].format(**jobs))
+    tab.find("main h1, main h2").first.wait_for()
+    tab.page.wait_for_function(
+        "document.querySelector('#chart') === null || "
+        "document.querySelector('#chart canvas') !== null"
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_can_be_used_by_everyone(
+    tabs: Tabs, service: Service, conn: Conn, theme: Theme
+) -> None:
+    jobs = shop(conn)
+    tab = tabs.open(service.url, theme=theme)
+    found = []
+    for page in PAGES:
+        _opened(tab, page, jobs)
+        found += [f"{page}: {each}" for each in tab.axe()]
+        tab.shoot(page if theme == "light" else f"{page}-dark")
+    assert not found, "\n".join(found)
+
+
+def test_pages_fit_a_phone(tabs: Tabs, service: Service, conn: Conn) -> None:
+    jobs = shop(conn)
+    tab = tabs.open(service.url, size=PHONE)
+    for page in PAGES:
+        _opened(tab, page, jobs)
+        assert not tab.is_too_wide(), page
+        tab.shoot(f"{page}-phone")
+
+
+def test_empty_pages_say_what_to_do(tab: Tab) -> None:
+    for path in ("/ui", "/ui/jobs", "/ui/queues"):
+        tab.go(path)
+        tab.see("insert into pgq.job")
+    tab.go("/ui/workers").see("pgq worker -a")
+    tab.go("/ui/dead").see("No dead letters")
+    tab.go("/ui/operations").see("No operation of late")
+
+
+def test_a_page_that_is_not_there_is_a_page(tab: Tab) -> None:
+    tab.expect_complaint("404")
+    tab.go("/ui/jobs/1").see("There is no such thing")
+
+
+def test_an_update_moves_nothing(tab: Tab, conn: Conn) -> None:
+    shop(conn)
+    tab.go("/ui/jobs")
+    tab.page.evaluate(
+        "new PerformanceObserver(list => { for (const each of list.getEntries()) "
+        "window.moved = (window.moved ?? 0) + each.value; })"
+        ".observe({ type: 'layout-shift', buffered: false })"
+    )
+    with tab.page.expect_response(lambda answer: answer.url.endswith("/ui/jobs")):
+        tab.page.evaluate("document.body.dispatchEvent(new CustomEvent('pgq:change'))")
+    tab.page.wait_for_timeout(300)
+    assert tab.page.evaluate("window.moved ?? 0") < 0.01
+
+
+def test_the_banner_names_queues_that_nobody_takes(tab: Tab, conn: Conn) -> None:
+    shop(conn)
+    tab.go("/ui").see("No live worker takes queue")
+    assert "imports" in tab.text("#banners")
+    assert "images" not in tab.text("#banners")  # paused: nobody is missed
+
+
+def test_the_theme_is_kept(tab: Tab) -> None:
+    tab.go("/ui").page.get_by_role("button", name="Light or dark").click()
+    dark = "getComputedStyle(document.body).colorScheme"
+    assert tab.page.evaluate(dark) == "dark"
+    tab.go("/ui/jobs")
+    assert tab.page.evaluate(dark) == "dark"

@@ -1,0 +1,85 @@
+"""How many statements a page costs, however much there is to show."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from scenes import shop
+
+from pgq_server import app, gateway
+from pgq_server.settings import Settings
+from sql.support import Conn
+
+COSTS = {
+    "/ui": 5,
+    "/ui?span=48h": 5,
+    "/ui/jobs": 4,
+    "/ui/jobs?q=state:dead+queue:mail+created:<1h+worker:web-1:4120": 4,
+    "/ui/jobs?q=payload.user.id:42": 3,
+    "/ui/jobs?sort=oldest": 4,
+    "/ui/jobs/{failed}": 6,
+    "/ui/jobs/{failed}/retry": 1,
+    "/ui/jobs/{failed}/edit": 2,
+    "/ui/queues": 1,
+    "/ui/queues/mail": 2,
+    "/ui/queues/mail/settings": 1,
+    "/ui/queues/mail/pause": 0,
+    "/ui/workers": 1,
+    "/ui/dead": 2,
+    "/ui/dead?fingerprint=x": 3,
+    "/ui/operations": 1,
+    "/ui/operations/new?verb=retry&q=queue:mail": 1,
+    "/ui/new": 1,
+    "/ui/suggestions?word=queue:": 3,
+    "/ui/login": 0,
+}
+
+
+Fetch = Callable[[str], Awaitable[int]]
+
+
+@asynccontextmanager
+async def counting(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fetch]:
+    """Fetches a page from an application in this process; how many verbs that called."""
+    calls: list[str] = []
+    real = gateway._batch
+
+    async def noting(session: Any, verbs: Any) -> Any:
+        calls.extend(each.name for each in verbs)
+        return await real(session, verbs)
+
+    monkeypatch.setattr(gateway, "_batch", noting)
+    application = app.create(Settings(dsn=dsn))
+    transport = httpx.ASGITransport(application, client=("127.0.0.1", 1))
+    async with (
+        application.router.lifespan_context(application),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+
+        async def fetch(path: str) -> int:
+            calls.clear()
+            answer = await client.get(path)
+            assert answer.status_code == 200, answer.text
+            return len(calls)
+
+        yield fetch
+
+
+@pytest.mark.anyio
+async def test_a_page_costs_a_fixed_number_of_statements(
+    dsn: str, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = shop(conn)
+    async with counting(dsn, monkeypatch) as fetch:
+        few = {path: await fetch(path.format(**jobs)) for path in COSTS}
+        assert few == COSTS
+        conn.execute(
+            "insert into pgq.job (task, queue) "
+            "select 'task ' || n % 50, 'queue ' || n % 100 from generate_series(1, 2000) n"
+        )
+        many = {path: await fetch(path.format(**jobs)) for path in COSTS}
+        assert many == COSTS
