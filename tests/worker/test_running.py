@@ -21,6 +21,14 @@ def test_bare_insert_runs(jobs: Jobs, conn: psycopg.Connection[object]) -> None:
     assert jobs.wait(job, "succeeded")
 
 
+def test_upkeep_of_a_worker_does_operations(jobs: Jobs, conn: psycopg.Connection[object]) -> None:
+    job = jobs.one("insert into pgq.job (task, run_at) values ('echo', '2999-01-01') returning id")
+
+    conn.execute("select pgq.start_operation(p_verb => 'run_now', p_state => 'scheduled')")
+
+    assert jobs.wait(job, "succeeded")
+
+
 @pytest.mark.parametrize("task", ["echo", "echo_in_thread"])
 def test_result_is_stored(jobs: Jobs, task: str) -> None:
     job = jobs.add(task, '{"value": {"text": "é \\" \\\\ }", "list": [1, null]}}')
