@@ -6,11 +6,13 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
@@ -46,6 +48,26 @@ def test_the_printed_line_in_a_shell_is_seen_to_run(folder: Path) -> None:
             pytest.skip("no psql on this machine")
         subprocess.run(["/bin/sh", "-c", line], check=True, capture_output=True)
         dev.said(r"echo 42 .*task=echo")
+
+
+def test_the_dashboard_is_where_it_says(folder: Path, empty_dsn: str) -> None:
+    with processes.running(folder, "dev", "--port", "0", DATABASE_URL=empty_dsn) as dev:
+        url = dev.said(r"The dashboard is (\S+/)\n")[1]
+        answer = httpx.post(f"{url}api/v1/jobs", json={"task": "echo", "payload": [43]})
+        assert answer.status_code == 201
+        dev.said(r"echo 43 .*task=echo")
+        assert httpx.get(url, follow_redirects=True).headers["content-type"].startswith("text/html")
+        os.kill(dev.process.pid, signal.SIGTERM)
+        assert dev.ended() == 0
+
+
+def test_a_port_that_is_wanted_and_taken_is_one_line(folder: Path, dsn: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with processes.running(folder, "dev", "--port", port, DATABASE_URL=dsn) as dev:
+            assert dev.ended() == 2
+            assert f"cannot listen on 127.0.0.1, port {port}" in dev.output
+            assert "Traceback" not in dev.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import socket
+from dataclasses import replace
 from typing import Literal
 
 import click
 
 from pgq import binaries, config, schema
 from pgq.config import Settings
+from pgq.errors import ConfigError
+from pgq_server import process
+from pgq_server import settings as server
 from pgq_worker import command, logs
 from pgq_worker.plan import Plan, parse_queues
 
+PORT = 8080
 APP = "pgq_examples.tasks:app"
 INSERT = "insert into pgq.job (task, payload) values ('echo', '[42]')"
 
@@ -24,9 +30,16 @@ INSERT = "insert into pgq.job (task, payload) values ('echo', '[42]')"
 @click.option(
     "-q", "--queues", default="default", show_default=True, metavar="NAME[=N],…", help="Its queues."
 )
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Where the dashboard and the HTTP API are, on loopback; 0 for any that is free.  "
+    "[default: 8080, or one that is free]",
+)
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
-def dev(app: str, queues: str, processes: int) -> None:
-    """Start Postgres, install the schema and run a worker, until interrupted.
+def dev(app: str, queues: str, port: int | None, processes: int) -> None:
+    """Start Postgres, install the schema, run a worker and the dashboard, until interrupted.
 
     The database is that of DATABASE_URL or of libpq's variables, else an embedded Postgres, which
     keeps its data and stops with this command, however that ends.
@@ -47,17 +60,29 @@ def dev(app: str, queues: str, processes: int) -> None:
         log_format=form,
     )
     schema.migrate(dsn)
-    click.echo(welcome(settings, dsn))
-    command.run(plan)
+    served = server.Settings(dsn=dsn, port=PORT if port is None else port)
+    with _listening(served, anywhere=port is None) as listening, process.beside(served, listening):
+        click.echo(welcome(settings, dsn, process.url(served, listening)))
+        command.run(plan)
 
 
-def welcome(settings: Settings, dsn: str) -> str:
+def _listening(served: server.Settings, *, anywhere: bool) -> socket.socket:
+    try:
+        return process.listen(served)
+    except ConfigError:
+        if not anywhere:
+            raise
+    return process.listen(replace(served, port=0))
+
+
+def welcome(settings: Settings, dsn: str, dashboard: str) -> str:
     """What to paste into another terminal."""
     url = '"$DATABASE_URL"' if settings.database_url else shlex.quote(dsn)
     database = dsn if settings.database_url is None else "that of your environment"
     psql = f"{_psql(settings)} {url}".rstrip() if dsn else _psql(settings)
     return "\n".join(
         [
+            f"The dashboard is {dashboard}",
             f"The database is {database}.",
             "In another terminal:",
             "",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from types import FrameType
 
 import uvicorn
@@ -81,6 +83,7 @@ def server(settings: Settings) -> Server:
         application,
         lifespan="on",
         log_config=None,
+        log_level="warning",
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -92,3 +95,16 @@ def server(settings: Settings) -> Server:
         ssl_keyfile=settings.tls_key,
     )
     return Server(application, config)
+
+
+@contextmanager
+def beside(settings: Settings, listening: socket.socket) -> Iterator[None]:
+    """A server in a thread of this process, while the context is open."""
+    running = server(settings)
+    thread = threading.Thread(target=running.run, args=([listening],), name="pgq server")
+    thread.start()
+    try:
+        yield
+    finally:
+        running.should_exit = True
+        thread.join()
