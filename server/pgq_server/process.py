@@ -16,6 +16,9 @@ from pgq.errors import ConfigError
 from pgq_server import app
 from pgq_server.settings import Settings
 
+UNREAD = 30_000
+"""Milliseconds after which a client that takes none of what is sent to it is dropped."""
+
 
 class Server(uvicorn.Server):
     """Uvicorn's, which tells open streams to end before it waits for them.
@@ -62,11 +65,14 @@ def listen(settings: Settings) -> socket.socket:
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        listening = socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}"
         ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD)
+    return listening
 
 
 def url(settings: Settings, listening: socket.socket) -> str:

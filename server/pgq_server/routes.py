@@ -99,8 +99,18 @@ class Route:
 @cache
 def table() -> tuple[Route, ...]:
     """All routes."""
-    from pgq_server.api import dead, docs, jobs, operations, queues, service, workers
+    from pgq_server.api import (
+        dead,
+        docs,
+        jobs,
+        leases,
+        operations,
+        queues,
+        service,
+        streams,
+        workers,
+    )
     from pgq_server.ui import table as dashboard
 
-    modules = (jobs, queues, workers, dead, operations, service, docs, dashboard)
+    modules = (jobs, queues, workers, dead, operations, leases, streams, service, docs, dashboard)
     return tuple(route for module in modules for route in module.ROUTES)

@@ -14,8 +14,12 @@ from dataclasses import dataclass
 import anyio
 
 from pgq_server.access import Access
+from pgq_server.events import Events
 from pgq_server.gateway import Database
 from pgq_server.settings import Settings
+from pgq_server.streams import Streams
+from pgq_server.tailing import Tails
+from pgq_server.watching import Watcher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,11 @@ class Services:
     settings: Settings
     db: Database
     access: Access
+    watcher: Watcher
+    """Wakes long polls."""
+    events: Events
+    tails: Tails
+    streams: Streams
     stopping: anyio.Event
     """Set when the server begins to stop: streams and long polls end."""
 
@@ -33,13 +42,30 @@ class Services:
 async def opened(settings: Settings) -> AsyncIterator[Services]:
     """Services that run while the context is open."""
     db = Database(settings.dsn, size=settings.pool)
+    access = Access(settings, db)
     services = Services(
-        settings=settings, db=db, access=Access(settings, db), stopping=anyio.Event()
+        settings=settings,
+        db=db,
+        access=access,
+        watcher=Watcher(db),
+        events=Events(db),
+        tails=Tails(db),
+        streams=Streams(access),
+        stopping=anyio.Event(),
     )
     try:
         async with anyio.create_task_group() as tasks:
+            for each in (services.watcher, services.events, services.tails, services.streams):
+                tasks.start_soon(each.run)
+            tasks.start_soon(_end_waits, services)
             yield services
             services.stopping.set()
             tasks.cancel_scope.cancel()
     finally:
         await db.close()
+
+
+async def _end_waits(services: Services) -> None:
+    await services.stopping.wait()
+    services.watcher.end()
+    services.streams.end()

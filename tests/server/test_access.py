@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -190,6 +192,19 @@ def _is_unknown(method: str, path: str) -> Callable[[httpx.Client, int], None]:
     return check
 
 
+def _hears_nothing(client: httpx.Client, job: int) -> None:
+    with client.stream("GET", f"{API}/events") as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                assert json.loads(line.removeprefix("data: ")) == {"items": []}
+                return
+
+
+def _gives_nothing_back(client: httpx.Client, job: int) -> None:
+    body = {"leases": [{"id": job, "token": str(uuid4())}]}
+    problem(client.post(f"{API}/releases", json=body), 404, "not-found")
+
+
 def _is_form_forbidden(path: str, **fields: str) -> Callable[[httpx.Client, int], None]:
     def check(client: httpx.Client, job: int) -> None:
         assert client.post(path, data=fields).status_code == 403
@@ -226,6 +241,11 @@ BY_HANDLER: dict[str, Callable[[httpx.Client, int], None]] = {
     f"GET {API}/workers/{{id}}": _is_unknown("GET", f"{API}/workers/999"),
     f"GET {API}/tasks": _is_empty(f"{API}/tasks"),
     f"GET {API}/stats": _is_empty(f"{API}/stats"),
+    f"GET {API}/events": _hears_nothing,
+    f"POST {API}/claims": _is_forbidden(
+        "POST", f"{API}/claims", {"queues": ["mine", "secret"], "wait": 60}
+    ),
+    f"POST {API}/releases": _gives_nothing_back,
     f"GET {API}/dead": _is_empty(f"{API}/dead"),
     f"GET {API}/dead/groups": _is_empty(f"{API}/dead/groups"),
     f"POST {API}/dead/retry": _finds_nothing(f"{API}/dead/retry"),

@@ -36,4 +36,6 @@ schema = schemathesis.openapi.from_dict(document)
 def test_no_request_is_answered_otherwise_than_documented(case: Case, hall: Hall) -> None:
     if KEY.fullmatch(str((case.headers or {}).get(replays.HEADER, ""))):
         case.headers[replays.HEADER] = str(uuid4())  # one that was used is refused, rightly
+    if isinstance(case.body, dict) and case.body.get("wait") in range(1, 61):
+        case.body["wait"] = 0
     case.call_and_validate(base_url=hall.service.url)

@@ -47,6 +47,7 @@ from pgq_server.routes import API, Method, Route
 DETAIL = columns_of(JobDetail)
 SEES_ALL: tuple[Scope, ...] = ("enqueue", "operate")
 """Scopes of those who see payloads unmasked."""
+ENDED = ("succeeded", "cancelled", "dead")
 CAP = 10_000
 """Up to here jobs are counted."""
 
@@ -116,8 +117,13 @@ async def list_jobs(call: Call[None, JobQuery]) -> JobPage:
 
 
 async def show(call: Call[JobPath, Wait]) -> JobDetail:
-    """A job."""
-    return JobDetail(**await call.db.row("get_job", DETAIL, p_id=call.path.id))
+    """A job, when asked to once it has ended."""
+    row = await call.db.row("get_job", DETAIL, p_id=call.path.id)
+    if call.query.wait and row["state"] not in ENDED:
+        await call.services.watcher.ended(call.request, call.path.id, call.query.wait)
+        await call.services.access.identify(call.request)
+        row = await call.db.row("get_job", DETAIL, p_id=call.path.id)
+    return JobDetail(**row)
 
 
 async def edit(call: Call[JobPath, None, JobEdit]) -> JobDetail:
