@@ -24,12 +24,13 @@ select d.job_id, 'dead', null from pgq.dead d
 
 
 def unfinished(session: Session, jobs: Sequence[int]) -> int:
-    """How many of these jobs have not ended."""
+    """How many of these jobs have not ended and still can: the database knows of them."""
     return int(
         value(
             session,
             "select count(*) from unnest(%s::bigint[]) i (id) "
-            "where not exists (select from pgq.finished f where f.job_id = i.id) "
+            "where exists (select from pgq.job j where j.id = i.id) "
+            "and not exists (select from pgq.finished f where f.job_id = i.id) "
             "and not exists (select from pgq.dead d where d.job_id = i.id)",
             [list(jobs)],
         )

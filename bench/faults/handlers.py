@@ -115,8 +115,9 @@ def spin(ctx: Context, seconds: float) -> None:
 
 @app.task
 async def block(ctx: Context, seconds: float) -> None:
-    """Holds up the event loop."""
+    """Gives way, so that its process claims again, then holds up the event loop."""
     with entered(ctx):
+        await asyncio.sleep(0)
         time.sleep(seconds)
 
 

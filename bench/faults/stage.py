@@ -35,6 +35,8 @@ SLACK = 1.0
 """Seconds beyond the poll interval that a pick-up may take."""
 FORGOTTEN = 20
 """Poll intervals after which nobody can have polled."""
+STALLED = 6.0
+"""Seconds without a job that ends after which a mutant is believed to let no more of them do."""
 SHORT_PATIENCE, PATIENCE = 25.0, 60.0
 """Seconds that what is left may take when the faults have ended."""
 
@@ -182,8 +184,20 @@ class Stage:
         return False
 
     def finish(self, patience: float | None = None) -> None:
-        """Wait until each acknowledged job has ended; what has not by then is counted as lost."""
-        self.wait_until(lambda: not self.unfinished(), patience)
+        """Wait until each acknowledged job has ended; what has not by then is counted as lost.
+
+        A mutant may keep jobs from ending at all: with one, no longer than some still do.
+        """
+        left, ended_at = math.inf, time.monotonic()
+
+        def is_over() -> bool:
+            nonlocal left, ended_at
+            now, before, left = time.monotonic(), left, self.unfinished()
+            if left < before:
+                ended_at = now
+            return not left or (self.outcome.mutant is not None and now > ended_at + STALLED)
+
+        self.wait_until(is_over, patience)
 
     def lost(self) -> set[int]:
         """Acknowledged jobs of which the database knows nothing."""
@@ -213,10 +227,14 @@ class Stage:
         return {job: runs[job][0].began for job in jobs if job in runs}
 
     def waits(self, jobs: Iterable[int] | None = None) -> list[float]:
-        """How long each of these jobs, or of all, took from its acknowledgement to its start."""
+        """How long each of these jobs, or of all, took from its acknowledgement to its start.
+
+        Infinite when it never did.
+        """
         acknowledged = self.ledger.acknowledged()
-        begun = self.begun(acknowledged if jobs is None else jobs)
-        return [max(0.0, at - acknowledged[job]) for job, at in begun.items()] or [math.inf]
+        jobs = list(acknowledged if jobs is None else jobs)
+        begun = self.begun(jobs)
+        return [max(0.0, begun.get(job, math.inf) - acknowledged[job]) for job in jobs]
 
     # What was seen
 

@@ -68,5 +68,6 @@ ROW = Row(
     short=8,
     full=200,
     settings={"max_wal_senders": "10"},
+    brief=3,
     mutants={"no_step_past_ids": "ids given to two jobs"},
 )

@@ -28,7 +28,7 @@ RATE = 100
 TAKES = 0.2
 RECOVERY = 6.0
 """Seconds beyond the lease in which jobs of a worker that died are claimable again."""
-NEVER = 3
+NEVER = 2
 """Times this that count as never."""
 
 CHARGED = """
@@ -125,7 +125,7 @@ ROW = Row(
     play=_play,
     short=10,
     full=600,
-    brief=8,
+    brief=6,
     is_timed=False,
     mutants={"lease_clock_steps": "workers expired without a cause"},
 )

@@ -91,7 +91,7 @@ ROW = Row(
     play=_play,
     short=15,
     full=1800,
-    brief=8,
+    brief=6,
     mutants={
         "asynchronous_commit": "lost",
         "no_backoff": "connections tried, a worker and second",

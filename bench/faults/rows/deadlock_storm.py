@@ -198,5 +198,6 @@ ROW = Row(
     short=10,
     full=600,
     settings={"max_connections": "300"},
+    brief=4,
     mutants={"no_order_of_locks": "deadlocks and serialization errors"},
 )

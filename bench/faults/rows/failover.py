@@ -69,5 +69,6 @@ ROW = Row(
     short=8,
     full=200,
     settings={"max_wal_senders": "10"},
+    brief=3,
     mutants={"asynchronous_standby": "lost"},
 )

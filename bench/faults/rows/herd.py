@@ -63,5 +63,6 @@ ROW = Row(
     short=10,
     full=60,
     settings={"max_connections": str(CONNECTIONS)},
+    brief=5,
     mutants={"everybody_is_woken_for_one": "most"},
 )

@@ -77,7 +77,7 @@ ROW = Row(
     play=_play,
     short=20,
     full=300,
-    brief=8,
+    brief=5,
     mutants={
         "no_suspects": "charged at the first blow",
         "no_renewal": "workers expired without a blow",

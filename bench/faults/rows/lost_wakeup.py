@@ -44,5 +44,6 @@ ROW = Row(
     play=_play,
     short=15,
     full=300,
+    brief=8,
     mutants={"no_polling": "picked up after more than 20 polls"},
 )

@@ -67,5 +67,6 @@ ROW = Row(
     short=12,
     full=120,
     settings={"max_connections": "200"},
+    brief=6,
     mutants={"everybody_is_woken": "wake-ups of workers that had no job"},
 )

@@ -41,5 +41,6 @@ ROW = Row(
     short=10,
     full=60,
     settings={"max_notify_queue_pages": str(PAGES)},
+    brief=5,
     mutants={"rings_when_the_queue_is_full": "enqueues that failed"},
 )

@@ -96,5 +96,6 @@ ROW = Row(
     play=_play,
     short=40,
     full=5 * 1800,
+    brief=10,
     mutants={"floor_never_moves": "reader: pages a claim touches, last over first"},
 )

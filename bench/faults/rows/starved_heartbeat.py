@@ -55,7 +55,7 @@ ROW = Row(
     play=_play,
     short=8,
     full=60,
-    brief=4,
+    brief=6,
     mutants={
         "heartbeat_with_handlers": "workers expired",
         "claims_not_in_hand": "jobs begun twice",

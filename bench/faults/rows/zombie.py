@@ -153,8 +153,8 @@ ROW = Row(
     play=_play,
     short=10,
     full=2400,
-    brief=7,
     settings={"max_connections": "300"},
+    brief=4,
     mutants={
         "stale_writes_not_counted": "refusals counted by the database, off by",
         "no_fence_of_complete": "stale complete accepted",
