@@ -14,8 +14,9 @@ from pgq.errors import PgqError
 from pgq_bench.server import value
 
 WORKERS = 2
-RATE = 300
-TAKES = 0.02
+RATE = 200
+TAKES = 0.5
+"""Seconds that a job takes, so that a hundred end while there is no room."""
 EVERY, SHORT_EVERY = 15.0, 1.0
 """Seconds between two of these."""
 LONGEST = 1.5
@@ -39,7 +40,7 @@ REFUSALS = {
 def _play(stage: Stage) -> None:
     kinds = list(KINDS)
     for _ in range(WORKERS):
-        stage.crew.hire(stage.dsn, "--concurrency", "20")
+        stage.crew.hire(stage.dsn, "--concurrency", "100")
     stage.wait_for_workers(WORKERS)
     crashes = 0
 
@@ -110,7 +111,7 @@ ROW = Row(
     fault=f"no room for data, none for the log, no writes at all, in turn; {RATE} jobs/s",
     play=_play,
     short=14,
-    brief=10,
+    brief=8,
     full=600,
     settings={"min_wal_size": "32MB", "max_wal_size": "64MB"},
     disk=512,
