@@ -18,5 +18,5 @@ begin
 end
 $$;
 comment on function pgq._count is
-    'Counts something about one lane''s queue. Metric "transition" has labels "from>to" with the states of job_status, one side empty for jobs that appear or vanish; "stale" is counted by _count_stale.';
+    'Counts something about one lane''s queue. Metric "transition" has labels "from>to" with the states of job_status, one side empty for jobs that appear or vanish; what appears from a session of our own programs comes from "http", "python" or "cli"; "stale" is counted by _count_stale.';
 select pgq._allow('_count');

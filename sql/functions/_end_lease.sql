@@ -77,6 +77,19 @@ $$;
 comment on function pgq._cancel_wanted is 'Whether somebody asked to cancel the job while it ran.';
 select pgq._allow('_cancel_wanted');
 
+create or replace function pgq._due_at(p_lease pgq.lease)
+returns timestamptz
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    return p_lease.claimed_at - make_interval(secs => p_lease.waited);
+end
+$$;
+comment on function pgq._due_at is 'Since when the job could have started first.';
+select pgq._allow('_due_at');
+
 create or replace function pgq._put_back(
     p_lease   pgq.lease,
     p_reason  text default null,
@@ -111,7 +124,7 @@ begin
         return 'dead';
     end if;
     select l.queue, l.priority into v_queue from pgq.lane l where l.lane = p_lease.lane order by l.id limit 1;
-    insert into pgq.ready (lane, job_id, attempt, crashes, suspect, has_key, unknown_since)
+    insert into pgq.ready (lane, job_id, due_at, attempt, crashes, suspect, has_key, unknown_since)
     values (
         case
             when v_suspect and not p_lease.suspect
@@ -119,6 +132,7 @@ begin
             else p_lease.lane
         end,
         p_lease.job_id,
+        pgq._due_at(p_lease),
         p_lease.attempt - 1,
         v_crashes,
         v_suspect,

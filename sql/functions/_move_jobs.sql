@@ -136,8 +136,16 @@ begin
         returning d.*
     ),
     seated as (
-        insert into pgq.ready (lane, job_id, attempt, crashes, suspect, has_key, unknown_since)
-        select d.lane, d.job_id, d.attempt, d.crashes, d.suspect, d.has_key, d.unknown_since
+        insert into pgq.ready (lane, job_id, due_at, attempt, crashes, suspect, has_key, unknown_since)
+        select
+            d.lane,
+            d.job_id,
+            coalesce(d.due_at, least(d.run_at, clock_timestamp())),
+            d.attempt,
+            d.crashes,
+            d.suspect,
+            d.has_key,
+            d.unknown_since
         from due d
         order by d.job_id
     ),

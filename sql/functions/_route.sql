@@ -33,6 +33,12 @@ declare
     v_jobs   integer := 0;
     v_limit  integer;
     v_later  boolean := false;
+    v_from   text := case current_setting('application_name')
+        when 'pgq server' then 'http'
+        when 'pgq client' then 'python'
+        when 'pgq' then 'cli'
+        else ''
+    end;
 begin
     for v_job in select n.* from new_rows n limit 2 loop
         v_jobs := v_jobs + 1;
@@ -73,7 +79,7 @@ begin
         end if;
         v_later := coalesce(v_job.run_at > v_now, false);
         insert into pgq.tally (queue, metric, label, n)
-        values (v_job.queue, 'transition', case when v_later then '>scheduled' else '>ready' end, 1);
+        values (v_job.queue, 'transition', v_from || case when v_later then '>scheduled' else '>ready' end, 1);
         if v_later then
             insert into pgq.delayed (run_at, job_id, lane, has_key, why)
             values (
@@ -153,7 +159,7 @@ begin
             perform pgq._enter_lane(v_group.queue, v_group.priority);
         end if;
         insert into pgq.tally (queue, metric, label, n)
-        select v_group.queue, 'transition', t.label, t.n
+        select v_group.queue, 'transition', v_from || t.label, t.n
         from (
             values ('>ready', v_group.jobs - v_group.later), ('>scheduled', v_group.later)
         ) t (label, n)

@@ -232,8 +232,8 @@ as $$
         delete from pgq.ready r where r.ctid = any (p_rows) returning r.*
     ),
     seated as (
-        insert into pgq.ready (lane, job_id, attempt, crashes, suspect, has_key, unknown_since)
-        select m.lane, m.job_id, m.attempt, m.crashes, m.suspect, m.has_key, m.unknown_since
+        insert into pgq.ready (lane, job_id, due_at, attempt, crashes, suspect, has_key, unknown_since)
+        select m.lane, m.job_id, m.due_at, m.attempt, m.crashes, m.suspect, m.has_key, m.unknown_since
         from moved m
         order by m.seq
         returning 1

@@ -5,10 +5,11 @@ set search_path = ''
 as $$
 begin
     delete from pgq.delayed d where d.job_id = p_delayed.job_id;
-    insert into pgq.ready (lane, job_id, attempt, crashes, suspect, has_key, unknown_since)
+    insert into pgq.ready (lane, job_id, due_at, attempt, crashes, suspect, has_key, unknown_since)
     values (
         p_lane,
         p_delayed.job_id,
+        coalesce(p_delayed.due_at, least(p_delayed.run_at, clock_timestamp())),
         p_delayed.attempt,
         p_delayed.crashes,
         p_delayed.suspect,

@@ -46,6 +46,7 @@ declare
     v_lanes     bigint[];
     v_low       bigint;
     v_high      bigint;
+    v_bounds    double precision[] := pgq._bounds();
 begin
     if p_token is null or p_executor is null or p_lease <= interval '0'
         or cardinality(p_queues) is distinct from cardinality(p_limits)
@@ -167,7 +168,7 @@ begin
             leased as (
                 insert into pgq.lease (
                     job_id, worker, executor, token, lane, attempt, crashes, suspect, has_key, first,
-                    unknown_since, expires_at
+                    unknown_since, expires_at, waited
                 )
                 select
                     t.job_id,
@@ -181,7 +182,8 @@ begin
                     t.has_key,
                     row_number() over (order by t.place, t.seq) = 1,
                     t.unknown_since,
-                    v_expires
+                    v_expires,
+                    greatest(extract(epoch from v_claimed - t.due_at), 0)
                 from (
                     select t.*, array_position((select l.lanes from lanes l), t.lane) as place from taken t
                 ) t
@@ -189,10 +191,25 @@ begin
                 returning job_id, attempt, seq
             ),
             counted as (
-                insert into pgq.tally (queue, metric, label, n)
-                select s.queue, 'transition', 'ready>running', sum(s.n)
-                from sums s
-                group by s.queue
+                insert into pgq.tally (queue, metric, label, n, spread, sums)
+                select
+                    t.queue,
+                    'transition',
+                    'ready>running',
+                    count(*),
+                    -- Retries wait as long as they are told to.
+                    array_agg((width_bucket(t.waited, v_bounds) + (31 << 5) + (31 << 10))::smallint)
+                        filter (where t.attempt = 0),
+                    array[sum(t.waited) filter (where t.attempt = 0), null, null]
+                from (
+                    select
+                        s.queue,
+                        t.attempt,
+                        greatest(extract(epoch from v_claimed - t.due_at), 0)::double precision as waited
+                    from taken t
+                    join sums s on s.lane = t.lane
+                ) t
+                group by t.queue
             )
             select
                 array_agg(l.job_id order by l.seq),

@@ -20,10 +20,11 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_limit  integer := (select s.result_limit from pgq.setting s);
-    v_done   bigint[];
-    v_keyed  bigint[];
-    v_lost   bigint[];
+    v_limit   integer := (select s.result_limit from pgq.setting s);
+    v_bounds  double precision[] := pgq._bounds();
+    v_done    bigint[];
+    v_keyed   bigint[];
+    v_lost    bigint[];
 begin
     with ended as (
         delete from pgq.lease l
@@ -46,7 +47,9 @@ begin
             l.worker,
             l.has_key,
             g.result,
-            coalesce(l.started_at, now() - make_interval(secs => g.ran)) as started_at
+            coalesce(l.started_at, now() - make_interval(secs => g.ran)) as started_at,
+            l.claimed_at,
+            l.waited
     ),
     kept as (
         insert into pgq.finished (job_id, lane, outcome, token, attempt, worker, started_at, result)
@@ -54,13 +57,33 @@ begin
         from ended e
     ),
     counted as (
-        insert into pgq.tally (queue, metric, label, n)
-        select q.queue, 'transition', 'running>succeeded', sum(c.n)
-        from (select e.lane, count(*) as n from ended e group by e.lane) c
-        cross join lateral (
-            select l.queue from pgq.lane l where l.lane = c.lane order by l.id limit 1
-        ) q
-        group by q.queue
+        insert into pgq.tally (queue, metric, label, n, spread, sums)
+        select
+            t.queue,
+            'transition',
+            'running>succeeded',
+            count(*),
+            array_agg(
+                (31 + (width_bucket(t.ran, v_bounds) << 5) + (width_bucket(t.total, v_bounds) << 10))::smallint
+            ),
+            array[null, sum(t.ran), sum(t.total)]
+        from (
+            select
+                q.queue,
+                greatest(extract(epoch from now() - coalesce(e.started_at, e.claimed_at)), 0)::double precision
+                    as ran,
+                greatest(e.waited + extract(epoch from now() - e.claimed_at), 0)::double precision as total
+            from ended e
+            join (
+                select c.lane, q.queue
+                from (select distinct e.lane from ended e) c
+                cross join lateral (
+                    select l.queue from pgq.lane l where l.lane = c.lane order by l.id limit 1
+                ) q
+                offset 0 -- once for each lane
+            ) q on q.lane = e.lane
+        ) t
+        group by t.queue
     )
     select array_agg(e.job_id), array_agg(e.job_id) filter (where e.has_key)
     into v_done, v_keyed

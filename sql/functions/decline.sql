@@ -53,11 +53,11 @@ begin
                     greatest((clock_timestamp() - v_since) / 2, interval '1 second'), interval '1 minute'
                 );
                 insert into pgq.delayed (
-                    run_at, job_id, lane, attempt, crashes, suspect, has_key, why, unknown_since
+                    run_at, job_id, lane, attempt, crashes, suspect, has_key, why, unknown_since, due_at
                 )
                 values (
                     run_at, v_job.id, v_lease.lane, v_lease.attempt - 1, v_lease.crashes, v_lease.suspect,
-                    v_lease.has_key, 'unknown_task', v_since
+                    v_lease.has_key, 'unknown_task', v_since, pgq._due_at(v_lease)
                 );
                 perform pgq._count(v_lease.lane, 'transition', 'running>scheduled');
                 state := 'scheduled';

@@ -82,10 +82,11 @@ begin
             perform pgq._count(v_lane, 'transition', 'ready>scheduled');
         elsif v_lane <> v_ready.lane then
             delete from pgq.ready r where r.job_id = p_id;
-            insert into pgq.ready (lane, job_id, attempt, crashes, suspect, has_key, unknown_since)
+            insert into pgq.ready (lane, job_id, due_at, attempt, crashes, suspect, has_key, unknown_since)
             values (
                 v_lane,
                 p_id,
+                v_ready.due_at,
                 v_ready.attempt,
                 v_ready.crashes,
                 v_ready.suspect,

@@ -26,6 +26,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
+    v_bounds     double precision[] := pgq._bounds();
     v_bad        record;
     v_held       bigint[];
     v_low        bigint;
@@ -160,28 +161,52 @@ begin
         from failed f
     ),
     postponed as (
-        insert into pgq.delayed (run_at, job_id, lane, attempt, crashes, suspect, has_key, why)
-        select f.run_at, f.job_id, f.lane, f.attempt, f.crashes, f.suspect, f.has_key, 'retry'
+        insert into pgq.delayed (run_at, job_id, lane, attempt, crashes, suspect, has_key, why, due_at)
+        select
+            f.run_at,
+            f.job_id,
+            f.lane,
+            f.attempt,
+            f.crashes,
+            f.suspect,
+            f.has_key,
+            'retry',
+            f.claimed_at - make_interval(secs => f.waited)
         from failed f
         where f.state = 'retrying'
     ),
+    timed as (
+        select
+            q.queue,
+            f.state,
+            f.reason,
+            greatest(extract(epoch from now() - coalesce(f.begun, f.claimed_at)), 0)::double precision as ran
+        from failed f
+        join (
+            select c.lane, q.queue
+            from (select distinct f.lane from failed f) c
+            cross join lateral (
+                select l.queue from pgq.lane l where l.lane = c.lane order by l.id limit 1
+            ) q
+            offset 0 -- once for each lane
+        ) q on q.lane = f.lane
+    ),
     counted as (
-        insert into pgq.tally (queue, metric, label, n)
-        select q.queue, c.metric, c.label, sum(c.n)
-        from (
-            select f.lane, 'attempt' as metric, f.reason as label, count(*) as n
-            from failed f
-            group by f.lane, f.reason
-            union all
-            select f.lane, 'transition', 'running>retrying', count(*)
-            from failed f
-            where f.state = 'retrying'
-            group by f.lane
-        ) c
-        cross join lateral (
-            select l.queue from pgq.lane l where l.lane = c.lane order by l.id limit 1
-        ) q
-        group by q.queue, c.metric, c.label
+        insert into pgq.tally (queue, metric, label, n, spread, sums)
+        select
+            f.queue,
+            'attempt',
+            case when f.state = 'cancelled' then 'cancelled' else f.reason end,
+            count(*),
+            array_agg((31 + (width_bucket(f.ran, v_bounds) << 5) + (31 << 10))::smallint),
+            array[null, sum(f.ran), null]
+        from timed f
+        group by 1, 3
+        union all
+        select f.queue, 'transition', 'running>retrying', count(*), null, null
+        from timed f
+        where f.state = 'retrying'
+        group by f.queue
     )
     select
         array_agg(f.job_id order by f.job_id),

@@ -64,28 +64,26 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-    v_sum  record;
-    v_n    bigint := 0;
+    v_tallies  pgq.tally[];
+    v_sum      record;
 begin
+    with folded as (
+        delete from pgq.tally t
+        where t.ctid = any (array(
+            select x.ctid
+            from pgq.tally x
+            where x.seq >= p_from
+                and (p_to is null or x.seq < p_to)
+            order by x.seq
+            limit p_limit
+            for update skip locked
+        ))
+        returning t as tally
+    )
+    select array_agg(f.tally) into v_tallies from folded f;
     for v_sum in
-        with folded as (
-            delete from pgq.tally t
-            where t.ctid = any (array(
-                select x.ctid
-                from pgq.tally x
-                where x.seq >= p_from
-                    and (p_to is null or x.seq < p_to)
-                order by x.seq
-                limit p_limit
-                for update skip locked
-            ))
-            returning t.*
-        )
-        select f.queue, f.metric, f.label, f.bucket, sum(f.n) as n, sum(f.sum) as sum, count(*) as taken
-        from folded f
-        group by f.queue, f.metric, f.label, f.bucket
+        select * from pgq._apart(v_tallies)
     loop
-        v_n := v_n + v_sum.taken;
         -- A row that somebody holds is not waited for: the counter gets another one.
         update pgq.counter c
         set n = c.n + v_sum.n, sum = c.sum + v_sum.sum
@@ -104,7 +102,7 @@ begin
             values (v_sum.queue, v_sum.metric, v_sum.label, v_sum.bucket, v_sum.n, v_sum.sum);
         end if;
     end loop;
-    return v_n;
+    return coalesce(cardinality(v_tallies), 0);
 end
 $$;
 comment on function pgq._fold_range is 'Moves tallies of a range into the counters.';

@@ -34,13 +34,13 @@ begin
         union all
         select
             case
-                when c.metric = 'transition' then case when c.label like '>%' then 'enqueued' else 'finished' end
+                when c.metric = 'transition' then case when c.label ~ '^(|http|python|cli)>' then 'enqueued' else 'finished' end
                 when c.metric = 'attempt' then 'failed'
                 else c.metric
             end,
             case
                 when c.metric <> 'transition' then c.label
-                when c.label like '>%' then ''
+                when c.label ~ '^(|http|python|cli)>' then ''
                 else split_part(c.label, '>', 2)
             end,
             c.n
@@ -50,7 +50,7 @@ begin
             select t.metric, t.label, t.n from pgq.tally t
         ) c
         where c.metric = 'transition'
-            and (c.label like '>_%' or c.label like '%>succeeded' or c.label like '%>cancelled')
+            and (c.label ~ '^(|http|python|cli)>.' or c.label like '%>succeeded' or c.label like '%>cancelled')
             or c.metric = 'attempt' and c.label in ('error', 'timeout', 'crashed', 'lost')
             or c.metric = 'dead'
     ) k

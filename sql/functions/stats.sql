@@ -17,7 +17,7 @@ as $$
     from (
         select c.queue, c.metric, c.label, c.bucket, c.n, c.sum from pgq.counter c
         union all
-        select t.queue, t.metric, t.label, t.bucket, t.n, t.sum from pgq.tally t
+        select t.* from pgq._apart(array(select t from pgq.tally t)) t
     ) c
     group by c.queue, c.metric, c.label, c.bucket
     order by c.queue, c.metric, c.label, c.bucket

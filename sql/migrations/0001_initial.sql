@@ -137,6 +137,7 @@ create table pgq.ready (
     lane           bigint      not null,
     seq            bigint      not null default nextval('pgq.ready_seq'),
     job_id         bigint      not null,
+    due_at         timestamptz not null default clock_timestamp(),
     attempt        integer     not null default 0,
     crashes        integer     not null default 0,
     suspect        boolean     not null default false,
@@ -146,6 +147,7 @@ create table pgq.ready (
 create index ready_lane_seq_idx on pgq.ready (lane, seq);
 create unique index ready_job_id_idx on pgq.ready (job_id);
 comment on table pgq.ready is 'Jobs that may start now, in the order of seq within a lane.';
+comment on column pgq.ready.due_at is 'Since when the job could have started first; retries keep it.';
 comment on column pgq.ready.attempt is 'Attempts that were charged so far.';
 comment on column pgq.ready.crashes is 'Children that died with the job alone in them.';
 comment on column pgq.ready.suspect is 'Its handler may have begun in a process that died: it runs alone.';
@@ -160,18 +162,21 @@ create table pgq.delayed (
     has_key        boolean     not null default false,
     why            text        not null,
     unknown_since  timestamptz,
+    due_at         timestamptz,
     constraint delayed_why_is_known check (why in ('scheduled', 'retry', 'snooze', 'unknown_task'))
 );
 create index delayed_run_at_idx on pgq.delayed (run_at);
 create unique index delayed_job_id_idx on pgq.delayed (job_id);
 create index delayed_retry_idx on pgq.delayed (job_id) where why = 'retry';
 comment on table pgq.delayed is 'Jobs that start later: scheduled, retrying, snoozed, or waiting for a worker that knows the task.';
+comment on column pgq.delayed.due_at is 'As in ready; null: run_at.';
 
 create table pgq.lease (
     job_id         bigint      not null primary key,
     worker         bigint      not null,
     executor       integer     not null,
     token          uuid        not null,
+    waited         real        not null default 0,
     lane           bigint      not null,
     seq            bigint      not null default nextval('pgq.lease_seq'),
     attempt        integer     not null,
@@ -190,6 +195,8 @@ create index lease_token_idx on pgq.lease (token) where first;
 create index lease_expires_at_idx on pgq.lease (expires_at) where expires_at is not null;
 comment on table pgq.lease is 'Running jobs. Whoever writes about one names its token.';
 comment on column pgq.lease.worker is '0: claimed by someone without a heartbeat.';
+comment on column pgq.lease.waited is
+    'Seconds from ready.due_at to the claim. Four bytes that stood empty before lane: it costs nothing.';
 comment on column pgq.lease.attempt is 'Number of this attempt, the first is 1.';
 comment on column pgq.lease.first is 'First row of its claim: where a repeated claim finds what it got.';
 comment on column pgq.lease.expires_at is 'On the lease clock; null: as long as the worker''s heartbeat lives.';
@@ -449,12 +456,15 @@ create table pgq.tally (
     queue   text             not null,
     metric  text             not null,
     label   text             not null default '',
-    bucket  real,
     n       bigint           not null,
-    sum     double precision not null default 0
+    spread  smallint[],
+    sums    double precision[]
 );
 create index tally_seq_idx on pgq.tally (seq);
 comment on table pgq.tally is 'What was counted, one row per statement and kind; pgq.fold adds it to pgq.counter.';
+comment on column pgq.tally.spread is
+    'How long each of the jobs took, two bytes for each: the numbers of its buckets of wait, run and total, five bits each, the lowest first; 31: not measured. pgq._apart takes them apart.';
+comment on column pgq.tally.sums is 'Seconds of wait, run and total, all jobs together.';
 
 create table pgq.counter (
     queue   text             not null,
@@ -467,6 +477,8 @@ create table pgq.counter (
 create index counter_idx on pgq.counter (queue, metric, label, bucket);
 comment on table pgq.counter is
     'Counts since the schema was installed. A kind may stand in several rows: they add up.';
+comment on column pgq.counter.bucket is
+    'Of a histogram: its upper bound in seconds; the row without has the count and the sum of all.';
 
 -- The service -----------------------------------------------------------------------------------
 
