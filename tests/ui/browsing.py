@@ -42,7 +42,7 @@ class Tab:
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE)
         self.wrong: list[str] = []
-        self.expected: list[str] = ["api/v1/events", "logs/stream"]  # until there is a stream
+        self.expected: list[str] = []
         self.requests: list[Request] = []
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))

@@ -29,10 +29,8 @@ PAGES = {
 def _opened(tab: Tab, page: str, jobs: dict[str, int]) -> None:
     tab.go(PAGES[page].format(**jobs))
     tab.find("main h1, main h2").first.wait_for()
-    tab.page.wait_for_function(
-        "document.querySelector('#chart') === null || "
-        "document.querySelector('#chart canvas') !== null"
-    )
+    if tab.find("#chart").count():
+        tab.find("#chart canvas").wait_for(state="attached")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -102,7 +102,14 @@ def chart(samples: Samples, span: timedelta, now: datetime) -> str:
                 for before, after in itertools.pairwise(edges)
             ]
         )
-    document = {"from": start.timestamp(), "to": now.timestamp(), "columns": columns}
+    document: dict[str, Any] = {
+        "from": start.timestamp(),
+        "to": now.timestamp(),
+        "columns": columns,
+    }
+    if samples.at:
+        latest = [samples.totals[name][-1] for _, name, _ in SERIES]
+        document["last"] = {"at": samples.at[-1].timestamp(), "totals": latest}
     return json.dumps(document, separators=(",", ":"))
 
 

@@ -119,8 +119,9 @@ class View:
 
     @property
     def explain_words(self) -> str:
-        waits = self.job["state"] in ("scheduled", "ready", "retrying")
-        return "Why it is not running" if waits else "What becomes of it"
+        if self.is_over:
+            return "How it ended"
+        return "How it goes" if self.job["state"] == "running" else "Why it is not running"
 
     def tone(self, reason: str) -> str:
         return _REASONS.get(reason, "scheduled")

@@ -20,8 +20,11 @@ from pgq_server.ui.rendering import Addresses
 LENGTH = 50
 """Jobs on a page."""
 ROWS = 100_000
-SECONDS = 2
-"""What a search may look at, and for how long."""
+"""Jobs that a search may look at."""
+INSIDE, OUTSIDE = 2.0, 0.2
+"""Seconds that a search may take inside payloads, and elsewhere."""
+COUNTING = 0.05
+"""Seconds that the total may take."""
 CAP = 10_000
 """Totals are counted up to here."""
 COLUMNS = (
@@ -151,7 +154,10 @@ class View:
         return datetime.fromtimestamp(((self.looked_to or 0) >> 32) * 86_400, UTC)
 
     rows = ROWS
-    seconds = SECONDS
+
+    @property
+    def seconds(self) -> str:
+        return figures.rate(INSIDE if self.filter.path else OUTSIDE)
 
     @property
     def further(self) -> str:
@@ -230,7 +236,7 @@ def arguments(query: Query, found: filters.Filter, worker: int | None) -> dict[s
         **cursor,
         "p_limit": 1 if found.id is not None else LENGTH + 1,
         "p_rows": ROWS,
-        "p_budget": timedelta(seconds=SECONDS),
+        "p_budget": timedelta(seconds=INSIDE if found.path else OUTSIDE),
     }
 
 
@@ -251,7 +257,8 @@ async def jobs(call: Call[None, Query]) -> Response:
         calls = [verb("list_jobs", COLUMNS, **page)]
         if wanted.path is None and wanted.id is None:
             columns = ("n", "capped", "looked_to")
-            calls.append(verb("count_jobs", columns, **conditions, p_cap=CAP))
+            budget = timedelta(seconds=COUNTING)
+            calls.append(verb("count_jobs", columns, **conditions, p_cap=CAP, p_budget=budget))
         found, *others = await call.db.batch(*calls)
         counted = others[0] if others else []
     if wanted.id is not None:

@@ -1,10 +1,22 @@
 // Throughput, drawn by uPlot from the columns that stand in the chart's data-chart attribute.
 
+import { skew } from "./times.js";
+
 const TONES = ["--succeeded", "--retrying", "--dead"];
 const DASHES = [[], [6, 4], [2, 4]];
 const WIDTHS = [2, 2, 2.5];
 
+// The counters that each line is made of, as pgq.sample sums them.
+const LINES = [
+    ({ metric, label }) => metric === "transition" && label.endsWith(">succeeded"),
+    ({ metric, label }) => metric === "attempt" && ["error", "timeout", "crashed", "lost"].includes(label),
+    ({ metric }) => metric === "dead",
+];
+const SHORTEST = 5; // seconds since the last sample that make a rate
+
+const counts = new Map(); // as the stream of events tells them
 let plot = null;
+let shown = null;
 let place = null;
 
 const tone = (name) => {
@@ -27,12 +39,37 @@ function legend(at) {
     }
 }
 
+// What was sampled, and one more point for what has happened since.
 function read() {
-    return JSON.parse(place.dataset.chart);
+    const chart = JSON.parse(place.dataset.chart);
+    const now = (Date.now() + skew) / 1000;
+    const passed = chart.last ? now - chart.last.at : 0;
+    if (!counts.size || passed < SHORTEST) return chart;
+    const totals = LINES.map(() => 0);
+    for (const each of counts.values()) {
+        const line = LINES.findIndex((belongs) => belongs(each));
+        if (line >= 0) totals[line] += each.n;
+    }
+    chart.columns[0].push(now);
+    totals.forEach((total, n) => chart.columns[n + 1].push(Math.max(total - chart.last.totals[n], 0) / passed * 60));
+    chart.to = Math.max(chart.to, now);
+    return chart;
+}
+
+function listen({ detail }) {
+    if (detail.event === "snapshot") counts.clear();
+    for (const each of JSON.parse(detail.data).items) counts.set(`${each.queue}\n${each.metric}\n${each.label}\n${each.bucket}`, each);
+    redraw();
+}
+
+function redraw() {
+    shown = read();
+    plot.setData(shown.columns);
+    legend(plot.cursor.idx);
 }
 
 function draw() {
-    const { columns, from, to } = read();
+    shown = read();
     const muted = tone("chart-muted");
     const line = tone("chart-line");
     plot?.destroy();
@@ -42,7 +79,7 @@ function draw() {
         legend: { show: false },
         padding: [8, 16, 0, 0],
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-        scales: { x: { range: () => { const now = read(); return [now.from, now.to]; } }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] } },
+        scales: { x: { range: () => [shown.from, shown.to] }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 4)] } },
         axes: [
             { stroke: muted, grid: { show: false }, ticks: { stroke: line, size: 4 }, size: 28, font: "11px system-ui", values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })) },
             { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 48, values: (_, ticks) => ticks.map(spell) },
@@ -52,7 +89,7 @@ function draw() {
             ...(n === 0 ? { fill: tone(`chart${name}`).replace("rgb(", "rgba(").replace(")", ", 0.10)") } : {}),
         }))],
         hooks: { setCursor: [(it) => legend(it.cursor.idx)] },
-    }, columns, place);
+    }, shown.columns, place);
     legend();
 }
 
@@ -60,10 +97,8 @@ function begin() {
     place = document.getElementById("chart");
     if (!place || typeof uPlot === "undefined") return;
     draw();
-    new MutationObserver(() => {
-        plot.setData(read().columns);
-        legend(plot.cursor.idx);
-    }).observe(place, { attributes: true, attributeFilter: ["data-chart"] });
+    document.addEventListener("pgq:counts", listen);
+    new MutationObserver(redraw).observe(place, { attributes: true, attributeFilter: ["data-chart"] });
     let size = 0;
     new ResizeObserver(() => {
         cancelAnimationFrame(size);

@@ -30,10 +30,15 @@ export function toast(words, isFailure = false) {
 
 document.addEventListener("htmx:sse:after:connection", () => tell("live", "live"));
 document.addEventListener("htmx:sse:error", () => tell("lost", "reconnecting"));
+let isFresh = true; // the page is as new as the first snapshot
+
 document.addEventListener("htmx:sse:before:message", (event) => {
-    event.preventDefault(); // its content is for programs; pages are fetched as fragments
+    const { message } = event.detail;
+    event.preventDefault(); // nothing of it is swapped in: pages are fetched as fragments
     tell("live", "live");
-    changed();
+    document.dispatchEvent(new CustomEvent("pgq:counts", { detail: message }));
+    if (message.event !== "snapshot" || !isFresh) changed();
+    isFresh = false;
 });
 
 document.addEventListener("htmx:error", () => tell("lost", "no answer"));

@@ -3,6 +3,7 @@
 import { changed, tell } from "./live.js";
 
 const NEAR = 24; // pixels from the end that count as being there
+const PATIENCE = 2000; // milliseconds before a stream that was refused is tried again
 const KEPT = 5000; // lines; older ones leave the page, not the database
 
 const place = document.getElementById("log");
@@ -12,9 +13,8 @@ let stream = null;
 let last = 0;
 
 function count() {
-    const n = place.querySelectorAll(".line").length;
-    document.getElementById("log-count").textContent = n ? `${n.toLocaleString("en")} line${n === 1 ? "" : "s"}` : "";
-    place.querySelector("[data-log-empty]").hidden = n > 0;
+    document.getElementById("log-count").textContent = last ? `${last.toLocaleString("en")} line${last === 1 ? "" : "s"}` : "";
+    place.querySelector("[data-log-empty]").hidden = last > 0;
 }
 
 function toEnd() {
@@ -36,7 +36,7 @@ function add(line) {
     const at = cell("time", "", new Date(line.at).toISOString().slice(11, 23));
     at.dateTime = line.at;
     at.title = line.at;
-    const share = line.progress == null ? "" : `${Math.round(100 * line.progress)} % `;
+    const share = line.progress == null || line.message.includes("%") ? "" : `${Math.round(100 * line.progress)} % `;
     row.append(cell("span", "n", line.n), at, cell("span", `level-${line.level}`, line.level), cell("span", "text", share + line.message));
     place.insertBefore(row, place.querySelector("[data-log-empty]"));
     const lines = place.querySelectorAll(".line");
@@ -49,13 +49,20 @@ function open() {
     address.searchParams.set("after", last);
     stream = new EventSource(address);
     stream.addEventListener("open", () => tell("live", "live"));
-    stream.addEventListener("error", () => tell("lost", "reconnecting"));
+    stream.addEventListener("error", () => {
+        tell("lost", "reconnecting");
+        if (stream?.readyState === EventSource.CLOSED) {
+            close();
+            setTimeout(open, PATIENCE);
+        }
+    });
     stream.addEventListener("log", (event) => {
-        add(JSON.parse(event.data));
+        const line = JSON.parse(event.data);
+        add(line);
         count();
         toEnd();
+        if (line.progress != null) changed();
     });
-    stream.addEventListener("state", changed);
     stream.addEventListener("end", () => {
         close();
         place.dataset.uiOver = "";

@@ -3,7 +3,7 @@
 const UNITS = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
 const LONGEST = 100 * 86_400;
 
-let skew = Date.parse(document.body.dataset.now) - Date.now() || 0;
+export const skew = Date.parse(document.body.dataset.now) - Date.now() || 0;
 
 export function age(at, now) {
     const passed = (now - at) / 1000;
