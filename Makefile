@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ready := .venv/.ready
 
-.PHONY: test check demo bench faults faults-full bench-peers bench-peers-quick reference clean
+.PHONY: test check screenshots demo bench faults faults-full bench-peers bench-peers-quick reference clean
 
 test: $(ready)
 	$(BIN)/pytest -n auto --maxprocesses=4 $(ARGS)
@@ -12,6 +12,10 @@ check: $(ready)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy pgq server worker examples bench
+
+# Pictures of the dashboard for the docs; needs Chromium.
+screenshots: $(ready)
+	PGQ_SCREENSHOTS=1 $(BIN)/pytest tests/ui/test_pictures.py
 
 demo: $(ready)
 	$(BIN)/pgq demo

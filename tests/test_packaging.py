@@ -60,6 +60,15 @@ def test_the_wheel_holds_all_the_sql(wheel: Path) -> None:
     assert shipped >= {f"pgq/{file.relative_to(CHECKOUT)}" for file in sources}
 
 
+def test_the_wheel_holds_all_of_the_dashboard(wheel: Path) -> None:
+    shipped = set(zipfile.ZipFile(wheel).namelist())
+    folder = CHECKOUT / "server"
+    parts = (path for path in (folder / "pgq_server" / "ui").rglob("*") if path.is_file())
+    assert shipped >= {
+        str(path.relative_to(folder)) for path in parts if "__pycache__" not in path.parts
+    }
+
+
 def test_the_wheel_installs_the_schema(installed: Path, empty_dsn: str, tmp_path: Path) -> None:
     run(installed / "pgq", "migrate", cwd=tmp_path, DATABASE_URL=empty_dsn)
     with psycopg.connect(empty_dsn, autocommit=True) as session:

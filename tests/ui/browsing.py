@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 
 HERE = Path(__file__).parent
 AXE = HERE / "axe" / "axe.min.js"
-SHOTS = HERE.parents[1] / "docs" / "screenshots"
 OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -98,13 +97,6 @@ class Tab:
     def is_too_wide(self) -> bool:
         """Whether one has to scroll sideways."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
-
-    def shoot(self, name: str) -> None:
-        """A picture for the docs, when they are asked for."""
-        if not os.environ.get("PGQ_SCREENSHOTS"):
-            return
-        SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SHOTS / f"{name}.png", animations="disabled")
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

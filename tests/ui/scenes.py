@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from sql.states import job_in
@@ -15,6 +16,7 @@ TRACEBACK = """Traceback (most recent call last):
     raise SMTPServerDisconnected("Connection unexpectedly closed")
 smtplib.SMTPServerDisconnected: Connection unexpectedly closed
 """
+_LIVES = (">ready", "ready>running", "running>succeeded")
 PAYLOAD = {"to": "ada@example.org", "user": {"id": 42, "plan": "pro"}, "api_key": "sk-canary-1"}
 
 
@@ -64,3 +66,48 @@ def leased(conn: Conn, **columns: Any) -> dict[str, Any]:
     lease = claim_one(conn, worker=worker, queues=[columns.get("queue", "default")])
     assert lease["id"] == job
     return lease
+
+
+def history(conn: Conn) -> None:
+    """Two busy hours before now, as far as counters and samples tell."""
+    minutes, totals = 125, {"succeeded": 0, "failed": 0, "dead": 0}
+    metrics = {
+        "succeeded": ("finished", "succeeded"),
+        "failed": ("failed", "error"),
+        "dead": ("dead", "error"),
+    }
+    rows = []
+    for minute in range(minutes, 0, -1):
+        wave = 1 + 0.35 * math.sin(minute / 9) + 0.15 * math.sin(minute / 2)
+        is_trouble = 34 < minute < 46
+        totals["succeeded"] += round(840 * wave)
+        totals["failed"] += round(6 * wave * (9 if is_trouble else 1))
+        totals["dead"] += is_trouble and minute % 2
+        for name, (metric, label) in metrics.items():
+            rows.append([minute, metric, label, totals[name]])
+    with conn.transaction():
+        conn.execute("delete from pgq.sample")
+        conn.cursor().executemany(
+            "insert into pgq.sample (at, metric, label, n) "
+            "values (now() - %s * interval '1 minute', %s, %s, %s)",
+            rows,
+        )
+    counters = [("transition", label, 1.005 * totals["succeeded"]) for label in _LIVES]
+    counters += [("attempt", "error", totals["failed"]), ("dead", "error", totals["dead"])]
+    for metric, label, n in counters:
+        conn.execute(
+            "insert into pgq.counter (queue, metric, label, n, sum) values ('mail', %s, %s, %s, 0)",
+            [metric, label, round(n)],
+        )
+    _age(conn, "job", "id", 97, "created_at")
+    _age(conn, "dead", "job_id", 211, "died_at")
+    _age(conn, "attempt", "job_id", 211, "claimed_at", "started_at", "ended_at")
+
+
+def _age(conn: Conn, table: str, key: str, seconds: int, *columns: str) -> None:
+    """Move rows back, the older ones further."""
+    moved = ", ".join(f"{each} = {each} - o.n * interval '{seconds} seconds'" for each in columns)
+    conn.execute(
+        f"update pgq.{table} t set {moved} from (select {key}, row_number() over "
+        f"(order by {key} desc) as n from pgq.{table}) o where o.{key} = t.{key}".encode()
+    )

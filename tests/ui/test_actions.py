@@ -215,6 +215,18 @@ def test_actions_work_without_scripts(service: Service, conn: Conn) -> None:
     assert state(conn, job) == "cancelled"
 
 
+def test_forms_are_forms(service: Service, conn: Conn) -> None:
+    (job,) = insert(conn)
+    client = service.client()
+    answer = client.post(f"/ui/jobs/{job}/edit", json={"priority": 1})
+    assert answer.status_code == 415
+    answer = client.post(f"/ui/jobs/{job}/edit", data={"priority": "1", "colour": "red"})
+    assert answer.status_code == 422
+    assert "body.colour: unknown" in answer.text
+    answer = client.post(f"/ui/jobs/{job}/edit", data={"priority": "soon"})
+    assert "expected a whole number" in answer.text
+
+
 def test_an_operation_is_stopped(tab: Tab, conn: Conn) -> None:
     insert(conn, 3)
     id_ = answer(conn, "start_operation", verb="cancel", state="ready", rate=0.001)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 from browsing import PHONE, Tab, Tabs, Theme
 from scenes import shop
 from serving import Service
 
-from sql.support import Conn
+from sql.support import Conn, insert
 
 PAGES = {
     "overview": "/ui",
@@ -43,7 +46,6 @@ def test_pages_can_be_used_by_everyone(
     for page in PAGES:
         _opened(tab, page, jobs)
         found += [f"{page}: {each}" for each in tab.axe()]
-        tab.shoot(page if theme == "light" else f"{page}-dark")
     assert not found, "\n".join(found)
 
 
@@ -53,7 +55,6 @@ def test_pages_fit_a_phone(tabs: Tabs, service: Service, conn: Conn) -> None:
     for page in PAGES:
         _opened(tab, page, jobs)
         assert not tab.is_too_wide(), page
-        tab.shoot(f"{page}-phone")
 
 
 def test_empty_pages_say_what_to_do(tab: Tab) -> None:
@@ -89,6 +90,45 @@ def test_the_banner_names_queues_that_nobody_takes(tab: Tab, conn: Conn) -> None
     tab.go("/ui").see("No live worker takes queue")
     assert "imports" in tab.text("#banners")
     assert "images" not in tab.text("#banners")  # paused: nobody is missed
+
+
+def test_a_tab_has_one_stream_of_events(tab: Tab, conn: Conn) -> None:
+    jobs = shop(conn)
+    for page in PAGES:
+        tab.requests.clear()
+        _opened(tab, page, jobs)
+        tab.page.wait_for_timeout(300)
+        streams = [
+            each.url for each in tab.requests if re.search(r"/events$|/logs/stream", each.url)
+        ]
+        assert len(streams) <= 1, streams
+
+
+def test_a_page_outlives_a_restart_of_the_server(
+    serve: Callable[..., Service], tabs: Tabs, conn: Conn
+) -> None:
+    insert(conn, 1)
+    service = serve()
+    tab = tabs.open(service.url)
+    tab.expect_complaint("ERR_|Failed to load|htmx")
+    tab.go("/ui/jobs").find("#link-state[data-ui-link=live]").wait_for()
+    assert service.stop() == 0
+    tab.find("#link-state[data-ui-link=lost]").wait_for()
+    insert(conn, 1)
+    serve("--port", service.url.rpartition(":")[2])
+    tab.find("[data-row]").nth(1).wait_for()
+    tab.find("#link-state[data-ui-link=live]").wait_for()
+
+
+def test_a_page_stays_when_the_database_is_in_trouble(tab: Tab, conn: Conn) -> None:
+    tab.expect_complaint("503|ERR_")
+    insert(conn, 1)
+    tab.go("/ui/jobs").find("#link-state[data-ui-link=live]").wait_for()
+    conn.execute("drop schema pgq cascade")
+    tab.page.evaluate("document.body.dispatchEvent(new CustomEvent('pgq:change'))")
+    tab.find("#link-state[data-ui-link=lost]").wait_for()
+    assert tab.find("[data-row]").count() == 1
+    tab.go("/ui/queues").see("another version of the schema")
 
 
 def test_the_theme_is_kept(tab: Tab) -> None:

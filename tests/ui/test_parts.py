@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgq_server import masking
-from pgq_server.ui import faces, figures, filters, forms, schemas, trees
+from pgq_server.ui import faces, figures, filters, forms, schemas, series, trees
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -163,3 +163,28 @@ def test_faces_quote_what_they_are_given() -> None:
     assert "'\\''" in faces.curl("POST", "http://x/a'b") or '"' in faces.curl(
         "POST", "http://x/a'b"
     )
+
+
+def test_samples_become_jobs_a_minute() -> None:
+    rows = [
+        {"at": NOW - timedelta(minutes=m), "metric": metric, "label": label, "n": n}
+        for m, metric, label, n in [
+            (130, "finished", "succeeded", 0),
+            (62, "failed", "error", 5),
+            (60, "finished", "succeeded", 100),
+            (60, "failed", "error", 10),
+            (3, "failed", "timeout", 2),
+            (2, "finished", "succeeded", 160),
+            (2, "finished", "succeeded", 160),
+            (1, "finished", "succeeded", 190),
+        ]
+    ]
+    samples = series.read(rows)
+    assert samples.totals["succeeded"][-1] == 190
+    assert samples.totals["failed"][-1] == 12
+    assert samples.grown("succeeded", NOW - timedelta(hours=1), NOW) == 90
+    assert samples.grown("failed", NOW - timedelta(hours=2), NOW - timedelta(hours=1)) == 10
+    assert samples.grown("failed", NOW - timedelta(hours=9), NOW) is None
+    drawn = json.loads(series.chart(samples, timedelta(minutes=5), NOW))
+    assert drawn["columns"][1][-1] == 30
+    assert drawn["last"]["totals"] == [190, 12, 0]

@@ -67,8 +67,10 @@ def read(rows: Iterable[Mapping[str, Any]]) -> Samples:
         by_time[row["at"]][row["metric"], row["label"]] = row["n"]
     at = sorted(by_time)
     totals: dict[str, list[int]] = {name: [0] * len(at) for _, name, _ in SERIES}
+    known: dict[Key, int] = {}
     for place, moment in enumerate(at):
-        for (metric, label), n in by_time[moment].items():
+        known |= by_time[moment]
+        for (metric, label), n in known.items():
             if line := line_of(metric, label):
                 totals[line][place] += n
     return Samples(at, totals)

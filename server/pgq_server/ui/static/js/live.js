@@ -51,6 +51,12 @@ document.addEventListener("htmx:after:swap", (event) => {
     if (ctx.target?.id === "main" && ctx.response?.status < 400) tell("live", "live");
 });
 
+// A page that nobody looks at asks for nothing, and makes up for it when it is looked at again.
+document.addEventListener("htmx:before:request", (event) => {
+    if (document.hidden && event.detail.ctx.sourceElement.id === "main") event.preventDefault();
+});
+document.addEventListener("visibilitychange", () => document.hidden || changed());
+
 // HX-Trigger: pgq:done {"words": …} — something was done.
 document.addEventListener("pgq:done", (event) => {
     if (event.detail?.words) toast(event.detail.words);
