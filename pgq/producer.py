@@ -9,7 +9,7 @@ unlike COPY, tells the ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -74,11 +74,21 @@ def mixed(jobs: Sequence[Mapping[str, Any]]) -> Statement:
 
     Each has `task` and `payload`, which is JSON text, and any other columns.
     """
-    used = {name for job in jobs for name in job}
-    names = tuple(name for name in _CASTS if name in used)
+    payloads = f"[{','.join(job['payload'] for job in jobs)}]"
+    given = {name for job in jobs for name in job}
+    names = [name for name in _CASTS if name in given and name != "payload"]
+    first = _encoded(jobs[0])
+    common = {
+        name: first[name]
+        for name in names
+        if name in first and all(job.get(name) == jobs[0][name] for job in jobs)
+    }
+    varying = tuple(name for name in names if name not in common)
+    if not varying:
+        return Statement(_insert_many(tuple(common)), (*common.values(), payloads))
     encoded = [_encoded(job) for job in jobs]
-    values = [[_element(name, job.get(name)) for job in encoded] for name in names]
-    return Statement(_insert_mixed(names), values)
+    values = [[_element(name, job.get(name)) for job in encoded] for name in varying]
+    return Statement(_insert_mixed(tuple(common), varying), (*common.values(), payloads, *values))
 
 
 def each(jobs: Sequence[Mapping[str, Any]]) -> Statement:
@@ -120,29 +130,25 @@ def _insert_many(names: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _insert_mixed(names: tuple[str, ...]) -> str:
-    arrays = ", ".join("cast(? as text[])" for _ in names)
+def _insert_mixed(common: tuple[str, ...], varying: tuple[str, ...]) -> str:
+    selected = {_column(name): _CASTS[name] for name in common}
+    for name in varying:
+        selected[_column(name)] = _from_text(name)
+    if "run_at" in varying and "delay" in varying:
+        selected["run_at"] = f"coalesce({_from_text('run_at')}, {_from_text('delay')})"
+    arrays = ", ".join("cast(? as text[])" for _ in varying)
     return (
-        f"insert into pgq.job ({_columns(dict.fromkeys(map(_column, names)))}) "
-        f"select {', '.join(_selected(names))} "
-        f"from unnest({arrays}) with ordinality as j ({', '.join(names)}, n) order by j.n "
+        f"insert into pgq.job ({', '.join(selected)}, payload) "
+        f"select {', '.join(selected.values())}, j.payload "
+        "from rows from (json_array_elements(cast(cast(? as text) as json)), "
+        f"unnest({arrays})) with ordinality as j (payload, {', '.join(varying)}, n) order by j.n "
         "returning id, true"
     )
 
 
-def _selected(names: tuple[str, ...]) -> Iterator[str]:
-    for name in names:
-        if name == "tags":
-            yield "array(select json_array_elements_text(cast(j.tags as json)))"
-        elif name == "delay" and "run_at" in names:
-            continue
-        elif name == "run_at" and "delay" in names:
-            yield f"coalesce(cast(j.run_at as timestamptz), {_from_text('delay')})"
-        else:
-            yield _from_text(name)
-
-
 def _from_text(name: str) -> str:
+    if name == "tags":
+        return "array(select json_array_elements_text(cast(j.tags as json)))"
     return _CASTS[name].replace("?", f"j.{name}")
 
 

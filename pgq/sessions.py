@@ -105,18 +105,20 @@ class Sessions:
     async def session(self) -> AsyncIterator[Session]:
         """A session for more than a statement; errors within become those of `pgq.errors`."""
         sessions = self._idle()
+        session = await self._taken(sessions)
+        try:
+            with database.translated(self._dsn()):
+                yield session
+        finally:
+            await _give_back(sessions, session)
+
+    async def _taken(self, sessions: _Idle[Session, anyio.Semaphore]) -> Session:
         await self._wait_for(sessions.limit)
         try:
-            session = sessions.take_alive() or await self._open()
-            try:
-                with database.translated(self._dsn()):
-                    yield session
-            finally:
-                if not sessions.give(session):
-                    with anyio.CancelScope(shield=True):
-                        await session.close()
-        finally:
+            return sessions.take_alive() or await self._open()
+        except BaseException:
             sessions.limit.release()
+            raise
 
     async def _wait_for(self, limit: anyio.Semaphore) -> None:
         try:
@@ -134,8 +136,13 @@ class Sessions:
             ) from None
 
     async def _fetch(self, statement: Statement) -> Rows:
-        async with self.session() as session:
-            return await session.fetch(statement)
+        sessions = self._idle()
+        session = await self._taken(sessions)
+        try:
+            with database.translated(self._dsn()):
+                return await session.fetch(statement)
+        finally:
+            await _give_back(sessions, session)
 
     def _fetch_sync(self, statement: Statement) -> Rows:
         sessions = self._idle_sync()
@@ -219,6 +226,15 @@ class _Idle(Generic[S, L]):
             return False
         self._stack.append(session)
         return True
+
+
+async def _give_back(sessions: _Idle[Session, anyio.Semaphore], session: Session) -> None:
+    try:
+        if not sessions.give(session):
+            with anyio.CancelScope(shield=True):
+                await session.close()
+    finally:
+        sessions.limit.release()
 
 
 def is_changed(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -25,7 +26,7 @@ def create(settings: Settings, table: Sequence[Route] | None = None) -> Starlett
             app.state.services = opened
             yield
 
-    app = Starlette(lifespan=lifespan)
+    app = Application(settings.prefix, lifespan=lifespan)
     by_path: dict[str, dict[str, Route]] = {}
     for route in routes.table() if table is None else table:
         rows = by_path.setdefault(route.path, {})
@@ -34,8 +35,19 @@ def create(settings: Settings, table: Sequence[Route] | None = None) -> Starlett
     app.router.routes = [Path(path, Endpoint(rows)) for path, rows in by_path.items()]
     app.router.redirect_slashes = False
     app.router.default = Endpoint({})
-    app.add_middleware(Locator, prefix=settings.prefix)
     return app
+
+
+class Application(Starlette):
+    """Starlette's, without its handlers of errors: `Endpoint` lets none through."""
+
+    def __init__(self, prefix: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._prefix = prefix
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What a request goes through."""
+        return Locator(self.router, prefix=self._prefix)
 
 
 class Locator:

@@ -46,7 +46,10 @@ class Endpoint:
         response.headers.setdefault("Cache-Control", "no-store")
         if request.method == "HEAD":
             response = _without_body(response)
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        except Exception as error:
+            problems.refusal_of(error)  # too late to tell the client; the log is told
 
     async def _answered(self, request: Request, route: Route | None) -> Response:
         services: Services = request.app.state.services

@@ -26,6 +26,8 @@ from pydantic_core import CoreSchema, core_schema
 from pgq_server.problems import Refusal
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_SIMPLE_NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+_MARK = re.compile(r"[ \t\n\r]*(.)[ \t\n\r]*", re.DOTALL)
 _scanstring: Callable[[str, int], tuple[str, int]] = json.decoder.scanstring  # type: ignore[attr-defined]
 
 
@@ -149,29 +151,48 @@ def _array(text: str, at: int, element: Shape) -> tuple[list[Any], int]:
     if text.startswith("]", at):
         return values, at + 1
     while True:
-        value, at = _value(text, _skip(text, at), element)
+        value, at = _value(text, at, element)
         values.append(value)
-        at = _skip(text, at)
-        if text.startswith("]", at):
-            return values, at + 1
-        at = _expect(",", text, at)
+        mark, at = _mark(text, at)
+        if mark == "]":
+            return values, at
+        if mark != ",":
+            raise json.JSONDecodeError("Expecting , or ]", text, at - 1)
 
 
 def _object(text: str, at: int, shape: Shape) -> tuple[dict[str, Any], int]:
     values: dict[str, Any] = {}
+    members = shape.members
     at = _skip(text, at)
     if text.startswith("}", at):
         return values, at + 1
     while True:
-        name, at = _scanstring(text, _expect('"', text, _skip(text, at)))
-        at = _skip(text, _expect(":", text, _skip(text, at)))
+        name, at = _name(text, at)
         if name in values:
             raise json.JSONDecodeError(f"A second member {name[:100]!r}", text, at)
-        values[name], at = _value(text, at, shape.members.get(name, _PLAIN))
-        at = _skip(text, at)
-        if text.startswith("}", at):
-            return values, at + 1
-        at = _expect(",", text, at)
+        if name in members:
+            values[name], at = _value(text, at, members[name])
+        else:
+            values[name], at = _scan(_READING, text, at)
+        mark, at = _mark(text, at)
+        if mark == "}":
+            return values, at
+        if mark != ",":
+            raise json.JSONDecodeError("Expecting , or }", text, at - 1)
+
+
+def _name(text: str, at: int) -> tuple[str, int]:
+    """The name of a member, and where its value begins."""
+    if match := _SIMPLE_NAME.match(text, at):
+        return match[1], match.end()
+    name, at = _scanstring(text, _expect('"', text, at))
+    return name, _skip(text, _expect(":", text, _skip(text, at)))
+
+
+def _mark(text: str, at: int) -> tuple[str, int]:
+    """The character after a value, and where what follows begins."""
+    match = _MARK.match(text, at)
+    return (match[1], match.end()) if match else ("", len(text))
 
 
 def _scan(decoder: json.JSONDecoder, text: str, start: int) -> tuple[Any, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pgq.errors import ConfigError
@@ -68,6 +69,7 @@ class Settings:
         return self.tls_certificate is not None
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether an address or name can only mean this machine."""
     if host.lower() == "localhost":
