@@ -78,6 +78,10 @@ class Gateway(ABC):
         """The rows of each verb, in one round trip and one transaction."""
 
     @abstractmethod
+    async def transact(self, work: Callable[[Gateway], Awaitable[T]]) -> T:
+        """Do all of `work` in one transaction; it is called again when a migration is run."""
+
+    @abstractmethod
     async def fetch(self, statement: Statement) -> Rows:
         """The rows of a statement of `pgq.producer`."""
 
@@ -102,8 +106,6 @@ class Database(Gateway):
         return await self._sessions.fetch(statement)
 
     async def transact(self, work: Callable[[Gateway], Awaitable[T]]) -> T:
-        """Do all of `work` in one transaction; it is called again when a migration is run."""
-
         async def within(session: Session) -> T:
             async with session.connection.transaction():
                 return await work(_Transaction(session))
@@ -135,6 +137,9 @@ class _Transaction(Gateway):
     async def batch(self, *verbs: Verb) -> list[list[Row]]:
         with database.translated():
             return await _batch(self._session, verbs)
+
+    async def transact(self, work: Callable[[Gateway], Awaitable[T]]) -> T:
+        return await work(self)
 
     async def fetch(self, statement: Statement) -> Rows:
         with database.translated():

@@ -72,6 +72,19 @@ def test_a_payload_is_kept_letter_by_letter(hall: Hall, payload: str, path: str)
     assert f'"payload":{payload},' in hall.api.get(f"{JOBS}/{job}/payload").text
 
 
+def test_a_batch_with_unique_keys_keeps_payloads_too(hall: Hall) -> None:
+    payload = '{"a": "\\u0000 \\ud800 \\ud83d\\ude00"}'
+    jobs = f'{{"task": "odd", "unique_key": "odd", "payload": {payload}}}, {{"task": "odd"}}'
+    content = f'{{"jobs": [{jobs}]}}'
+    headers = {"Content-Type": "application/json"}
+    first, again = (
+        hall.api.post(f"{JOBS}/batch", content=content, headers=headers).json()["items"]
+        for _ in range(2)
+    )
+    assert [item["created"] for item in first + again] == [True, True, False, True]
+    assert column(hall, first[0]["id"], "payload::text") == payload
+
+
 def test_a_taken_unique_key_tells_who_has_it(hall: Hall) -> None:
     first = made(hall, unique_key="taken")
     answer = hall.api.post(JOBS, json={"task": "mail", "unique_key": "taken"})

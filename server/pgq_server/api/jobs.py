@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from pgq import errors, producer
-from pgq.connections import Rows
+from pgq.connections import Rows, Statement
 from pgq_server import masking, paging
 from pgq_server.access import Identity, Scope
 from pgq_server.call import Answer, Call
@@ -48,6 +49,9 @@ DETAIL = columns_of(JobDetail)
 SEES_ALL: tuple[Scope, ...] = ("enqueue", "operate")
 """Scopes of those who see payloads unmasked."""
 ENDED = ("succeeded", "cancelled", "dead")
+_APART = ("task", "payload", "unique_key")
+_UNTOLD = re.compile(r"\\u(0000|[dD][89a-fA-F])")
+"""Escapes in JSON that a verb cannot tell as text, while a column of type json keeps them."""
 CAP = 10_000
 """Up to here jobs are counted."""
 
@@ -56,12 +60,8 @@ async def create(call: Call[None, None, NewJob]) -> Answer:
     """Make a job."""
     job = call.body
     call.check_queue(job.queue)
-    columns = _columns(job)
-    task, payload = columns.pop("task"), columns.pop("payload")
     try:
-        rows = await call.db.fetch(
-            producer.one(task, payload, columns, columns.pop("unique_key", None))
-        )
+        rows = await call.db.fetch(_statement(_columns(job)))
     except errors.BadArgument as error:
         raise located(error, "body") from None
     job_id, created = rows[0]
@@ -256,10 +256,29 @@ async def _of_job(call: Call[JobPath, Any], reader: Verb) -> list[dict[str, Any]
 
 
 async def _made(db: Gateway, jobs: list[dict[str, Any]]) -> Rows:
-    if not db.in_transaction and not any("unique_key" in job for job in jobs):
+    if any("unique_key" in job for job in jobs):
+        if any(_UNTOLD.search(job["payload"] + job.get("headers", "")) for job in jobs):
+            return await db.transact(lambda inner: _one_by_one(inner, jobs))
+    elif not db.in_transaction:
         with suppress(errors.BadArgument):  # said again below, with the item
             return await db.fetch(producer.mixed(jobs))
     return await db.fetch(producer.each(jobs))
+
+
+async def _one_by_one(db: Gateway, jobs: list[dict[str, Any]]) -> Rows:
+    rows: list[Sequence[Any]] = []
+    for n, job in enumerate(jobs, 1):
+        try:
+            rows += await db.fetch(_statement(job))
+        except errors.BadArgument as error:
+            message = f"item {n}: {error.message}"
+            raise errors.BadArgument(message, error.detail, error.hint) from None
+    return rows
+
+
+def _statement(columns: dict[str, Any]) -> Statement:
+    rest = {name: columns[name] for name in columns if name not in _APART}
+    return producer.one(columns["task"], columns["payload"], rest, columns.get("unique_key"))
 
 
 def _columns(job: NewJob) -> dict[str, Any]:
