@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
@@ -35,7 +34,7 @@ KEPT = 10_000
 _TOKEN = re.compile(r"pgq_[A-Za-z0-9_-]{43}")
 _AUTHORITY = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-_COLUMNS = ("id", "name", "scopes", "queues", "expires_at")
+_COLUMNS = ("id", "name", "scopes", "queues")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +77,11 @@ NOBODY = Identity(name="nobody", scopes=frozenset())
 @dataclass(slots=True)
 class _Known:
     identity: Identity | None
-    expires_at: datetime | None
     asked_at: float = field(default_factory=time.monotonic)
 
     @property
     def is_fresh(self) -> bool:
         return time.monotonic() - self.asked_at < TRUSTED_FOR
-
-    @property
-    def is_expired(self) -> bool:
-        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
 class Access:
@@ -133,7 +127,7 @@ class Access:
         known = self._known.get(digest)
         if known is None or not known.is_fresh:
             known = await self._ask(digest)
-        if known.identity is None or known.is_expired:
+        if known.identity is None:
             raise _unauthenticated("The token is unknown, expired or revoked.")
         return known.identity
 
@@ -141,7 +135,7 @@ class Access:
         rows = await self._db.rows("authenticate", _COLUMNS, p_hash=digest)
         if not rows:
             self._known.pop(digest, None)
-            return _Known(None, None)
+            return _Known(None)
         row = rows[0]
         identity = Identity(
             name=row["name"],
@@ -151,7 +145,7 @@ class Access:
         )
         if len(self._known) >= KEPT:
             self._known.clear()
-        known = _Known(identity, row["expires_at"])
+        known = _Known(identity)
         self._known[digest] = known
         return known
 
