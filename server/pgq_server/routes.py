@@ -104,6 +104,7 @@ def table() -> tuple[Route, ...]:
         docs,
         jobs,
         leases,
+        metrics,
         operations,
         queues,
         service,
@@ -112,5 +113,17 @@ def table() -> tuple[Route, ...]:
     )
     from pgq_server.ui import table as dashboard
 
-    modules = (jobs, queues, workers, dead, operations, leases, streams, service, docs, dashboard)
+    modules = (
+        jobs,
+        queues,
+        workers,
+        dead,
+        operations,
+        leases,
+        streams,
+        service,
+        metrics,
+        docs,
+        dashboard,
+    )
     return tuple(route for module in modules for route in module.ROUTES)

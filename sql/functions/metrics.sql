@@ -58,7 +58,7 @@ begin
             ('pgq_upkeep_age_seconds', v_health.upkeep_seconds),
             ('pgq_floor_age_seconds', v_health.floor_seconds),
             ('pgq_stragglers', v_health.stragglers),
-            ('pgq_partition_days_ahead', v_health.days_ahead),
+            ('pgq_partitions_ahead', v_health.days_ahead),
             ('pgq_oldest_transaction_age_seconds', coalesce(v_health.oldest_seconds, 0)),
             ('pgq_oldest_snapshot_age_transactions', v_health.xmin_age),
             ('pgq_notification_queue_ratio', v_health.notification_queue),
