@@ -55,7 +55,7 @@ async def show(call: Call) -> Response:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Samples(families, samples))
     if OPENMETRICS in call.request.headers.get("accept", ""):
-        text = openmetrics.generate_latest(registry)
+        text = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
         kind = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
     else:
         text = exposition.generate_latest(registry)
