@@ -36,9 +36,10 @@ bench-peers bench-peers-quick: $(ready)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group peers
 	$(BIN)/python -m peers $(if $(filter %-quick,$@),--quick) $(ARGS)
 
-# The reference of the HTTP API, from the table of routes.
+# The references that are made of the code: HTTP API, settings, checks of the doctor.
 reference: $(ready)
 	$(BIN)/python -m pgq_server.openapi docs
+	$(BIN)/python -m pgq.reference docs
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist

@@ -149,6 +149,13 @@ def masked(text: str, dsn: str) -> str:
     return text.replace(str(password), "***") if password else text
 
 
+def passwords(*dsns: str | None) -> list[str]:
+    """The passwords in these connection strings."""
+    values = [parse(dsn) for dsn in dsns if dsn]
+    found = (value.get(name) for value in values for name in ("password", "sslpassword"))
+    return [str(password) for password in found if password]
+
+
 def fetch_one(
     session: psycopg.Connection[TupleRow], query: LiteralString, values: Any = None
 ) -> TupleRow:

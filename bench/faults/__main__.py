@@ -84,7 +84,7 @@ def _play(
         is_full=full,
         mutant=mutant,
     )
-    with stage(outcome, settings=row.settings, bin_dir=config.load().bin_dir) as play:
+    with stage(outcome, settings=row.settings, bin_dir=config.load().postgres_bin) as play:
         row.play(play)
     return outcome
 

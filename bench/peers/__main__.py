@@ -90,13 +90,13 @@ def main(
     logs = out.parent / "peers-logs"
     logs.mkdir(parents=True, exist_ok=True)
     run = Run(sizes, Results(), folder, _say, count(1))
-    pgbench = Pgbench(settings.bin_dir)
+    pgbench = Pgbench(settings.postgres_bin)
 
     def wanted(part: str) -> bool:
         return not parts or part in parts
 
     try:
-        with cluster(settings.bin_dir) as server:
+        with cluster(settings.postgres_bin) as server:
             ours = _ours(server, logs)
             everybody = [
                 system

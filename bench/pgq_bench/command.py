@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from pgq import config
+from pgq.cli import options
 from pgq.cli import output as out
 from pgq.errors import ConfigError
 from pgq_bench.bench import Bench
@@ -25,7 +25,7 @@ COLUMNS = ["step", "figure", "value", "against", "ratio", "target", "verdict"]
 
 
 @click.command()
-@click.option("--dsn", help="Measure this server, in databases made for it. Default: DATABASE_URL.")
+@options.dsn
 @click.option(
     "--only", multiple=True, type=click.Choice(list(STEPS)), help="One step; may be repeated."
 )
@@ -44,19 +44,17 @@ COLUMNS = ["step", "figure", "value", "against", "ratio", "target", "verdict"]
     help="Repetitions, of which the medians are shown.",
 )
 @out.option
-def bench(
-    dsn: str | None, only: tuple[str, ...], jobs: int, rounds: int, output: out.Format
-) -> None:
+def bench(only: tuple[str, ...], jobs: int, rounds: int, output: out.Format) -> None:
     """Measure the queue beside what raw SQL does on the same server in the same run.
 
-    Without --dsn and DATABASE_URL it starts a throw-away Postgres with durable commits. A target
-    that is missed is told in the table; it is no error.
+    It uses databases made for it on the server of --dsn or DATABASE_URL, else a throw-away Postgres
+    with durable commits. A target that is missed is told in the table; it is no error.
     """
-    settings = config.load()
-    named = dsn if dsn is not None else settings.database_url
-    pgbench = Pgbench(settings.bin_dir)
+    settings = options.load()
+    named = settings.database_url
+    pgbench = Pgbench(settings.postgres_bin)
     figures: list[Figure] = []
-    with Server(named, bin_dir=settings.bin_dir) as server:
+    with Server(named, bin_dir=settings.postgres_bin) as server:
         facts = {**_machine(), **server.facts(), "jobs": str(jobs), "rounds": str(rounds)}
         if facts["fsync"] != "on" or facts["synchronous_commit"] == "off":
             raise ConfigError(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import shlex
 import shutil
 import socket
-from dataclasses import replace
-from typing import Literal
 
 import click
 
 from pgq import binaries, config, schema
+from pgq.cli import options
 from pgq.config import Settings
 from pgq.errors import ConfigError
 from pgq_server import process
 from pgq_server import settings as server
-from pgq_worker import command, logs
+from pgq_worker import command
 from pgq_worker.plan import Plan, parse_queues
 
 PORT = 8080
@@ -24,6 +23,7 @@ INSERT = "insert into pgq.job (task, payload) values ('echo', '[42]')"
 
 
 @click.command()
+@options.dsn
 @click.option(
     "-a", "--app", default=APP, show_default=True, metavar="MODULE:NAME", help="The app to run."
 )
@@ -41,12 +41,11 @@ INSERT = "insert into pgq.job (task, payload) values ('echo', '[42]')"
 def dev(app: str, queues: str, port: int | None, processes: int) -> None:
     """Start Postgres, install the schema, run a worker and the dashboard, until interrupted.
 
-    The database is that of DATABASE_URL or of libpq's variables, else an embedded Postgres, which
-    keeps its data and stops with this command, however that ends.
+    The database is that of --dsn, DATABASE_URL or libpq's variables, else an embedded Postgres,
+    which keeps its data and stops with this command, however that ends.
     """
-    settings = config.load()
-    form: Literal["text", "json"] = "text"
-    logs.configure(settings.log_level, form)
+    settings = options.load()
+    form = options.configure_logs(settings.model_copy(update={"log_format": "text"}))
     dsn = config.dsn(settings)
     plan = Plan(
         app=app,
@@ -72,7 +71,7 @@ def _listening(served: server.Settings, *, anywhere: bool) -> socket.socket:
     except ConfigError:
         if not anywhere:
             raise
-    return process.listen(replace(served, port=0))
+    return process.listen(served.model_copy(update={"port": 0}))
 
 
 def welcome(settings: Settings, dsn: str, dashboard: str) -> str:
@@ -96,7 +95,7 @@ def welcome(settings: Settings, dsn: str, dashboard: str) -> str:
 def _psql(settings: Settings) -> str:
     if shutil.which("psql"):
         return "psql"
-    folders = [settings.bin_dir] if settings.bin_dir else binaries.candidates()
+    folders = [settings.postgres_bin] if settings.postgres_bin else binaries.candidates()
     return next(
         (shlex.quote(str(folder / "psql")) for folder in folders if (folder / "psql").exists()),
         "psql",

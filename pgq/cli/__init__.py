@@ -12,6 +12,7 @@ import click
 import psycopg
 
 from pgq import database, errors
+from pgq.cli import options
 
 BUILT_IN = {
     "config": "pgq.cli.schema:config",
@@ -151,9 +152,10 @@ def _one_line(text: str) -> str:
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@options.dsn
 def main() -> None:
     """A job queue that is only Postgres.
 
-    The database is that of DATABASE_URL or of libpq's variables, else an embedded Postgres that
-    runs while something uses it.
+    The database is that of --dsn, DATABASE_URL or libpq's variables, else an embedded Postgres that
+    runs while something uses it. `pgq config` shows all settings and where they come from.
     """

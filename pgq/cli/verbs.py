@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgq import config, database, extremes, schema
+from pgq.cli import options
 
 Session = psycopg.Connection[Any]
 Row = dict[str, Any]
@@ -23,7 +24,7 @@ _CHANGED = ("42883", "XX000")
 @contextmanager
 def session() -> Iterator[Session]:
     """A session with the configured database, whose schema is new enough."""
-    dsn = config.dsn(config.load())
+    dsn = config.dsn(options.load())
     # Only closed: psycopg's own block rolls back, with a warning when a query was interrupted.
     with closing(database.connect(dsn)) as opened:
         schema.check(opened)

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
+from pydantic import Field
+
+from pgq.config import Server
 from pgq.errors import ConfigError
 
-BODY_LIMIT = 1024 * 1024
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Server):
     """Settings of one server process. Raises `ConfigError` for those that make no sense together.
 
     On a loopback address, no token is asked for, unless `require_token`.
     """
 
-    dsn: str = field(repr=False)
-    host: str = "127.0.0.1"
-    port: int = 8080
-    prefix: str = ""
-    """Of all paths, as the browser sees them: `/queue` behind a proxy; empty for none."""
-    body_limit: int = BODY_LIMIT
-    """Bytes."""
-    require_token: bool = False
-    allowed_hosts: tuple[str, ...] = ()
-    """Names in the Host header that are answered; empty: any."""
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
-    pool: int = 10
-    """Most sessions with the database."""
-    grace: float = 10.0
-    """Seconds that running requests get when the server is told to stop."""
+    dsn: str = Field(repr=False)
 
-    def __post_init__(self) -> None:
+    def model_post_init(self, _: Any) -> None:
+        """Check what only makes sense together."""
         if self.prefix and not _PREFIX.fullmatch(self.prefix):
             raise ConfigError(
                 f"the prefix is {self.prefix!r}; expected a path that begins with / and does not "

@@ -26,7 +26,7 @@ Start = Callable[..., Worker]
         ((), "broken", "RuntimeError: broken on purpose"),
         (("-q", "mail=0"), "handlers", "expected name or name=jobs at once"),
         (("-q", "a,b,a"), "handlers", "'a' is named twice"),
-        (("--processes", "0"), "handlers", "processes is 0"),
+        (("--processes", "0"), "handlers", "--processes is '0'"),
     ],
 )
 def test_mistake_is_one_line_and_status_2(

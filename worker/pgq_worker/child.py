@@ -19,7 +19,7 @@ from uuid import UUID
 
 import anyio
 
-from pgq import App
+from pgq import App, database
 from pgq.errors import PgqError
 from pgq_worker import logs
 from pgq_worker.channel import Channel
@@ -192,7 +192,8 @@ async def _main(channel_fd: int, slots_fd: int) -> NoReturn:
     if first is None:
         os._exit(ORPHANED)
     plan = ChildPlan.load(first["plan"])
-    logs.configure(plan.log_level, plan.log_format)
+    secrets = database.passwords(plan.dsn, plan.listen_dsn)
+    logs.configure(plan.log_level, plan.log_format, secrets=secrets)
     try:
         app = load_app(plan.app)
     except Exception as error:

@@ -2,88 +2,50 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Literal
-
 import anyio
 import click
 
 from pgq import config
+from pgq.cli import options
 from pgq.errors import ConfigError, PgqError, SchemaMismatch
-from pgq_worker import logs
-from pgq_worker.plan import CONCURRENCY, Plan, parse_queues
-from pgq_worker.sd_notify import Notifier
+from pgq.sd_notify import Notifier
+from pgq_worker.plan import Plan, parse_queues
 
 
 @click.command()
-@click.option(
-    "-a", "--app", required=True, metavar="MODULE:NAME", help="The app, as in shop.jobs:app."
-)
-@click.option(
-    "-q",
-    "--queues",
-    "queues",
-    multiple=True,
-    metavar="NAME[=N],…",
-    help="Queues to take jobs from, each with the most that run at once over all processes. "
-    "[default: default]",
-)
-@click.option(
-    "-p", "--processes", default=1, show_default=True, metavar="N", help="Processes that run jobs."
-)
-@click.option(
-    "-c",
-    "--concurrency",
-    default=CONCURRENCY,
-    show_default=True,
-    metavar="N",
-    help="Jobs at once in each process.",
-)
-@click.option(
-    "--grace",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="What running jobs get when the worker is told to stop.",
-)
-@click.option("--name", default="", metavar="NAME", help="Name of the worker. [default: host:pid]")
-@click.option(
-    "--pooled",
-    is_flag=True,
-    help="The database is behind a pooler in transaction mode; implied by PGQ_LISTEN_URL.",
-)
-def worker(
-    app: str,
-    queues: tuple[str, ...],
-    processes: int,
-    concurrency: int,
-    grace: float,
-    name: str,
-    pooled: bool,
-) -> None:
+@options.dsn
+@options.setting("worker.app", "-a")
+@options.setting("worker.queues", "-q")
+@options.setting("worker.processes", "-p")
+@options.setting("worker.concurrency", "-c")
+@options.setting("worker.grace")
+@options.setting("worker.name")
+@options.setting("worker.pooled")
+def worker() -> None:
     """Run the jobs of an app.
 
     SIGTERM or ^C stops it in good order: it takes no more jobs, lets running ones end for the grace
     period, and gives the rest back. A second one stops it at once.
     """
-    settings = config.load()
-    form: Literal["text", "json"] = settings.log_format
-    if config.origin("log_format") == "default":
-        form = "text" if sys.stderr.isatty() else "json"
-    logs.configure(settings.log_level, form)
+    settings = options.load()
+    told = settings.worker
+    if told.app is None:
+        raise ConfigError(
+            "there is no app; name it with --app MODULE:NAME, PGQ_WORKER_APP, or app below "
+            "[worker] in pgq.toml"
+        )
     plan = Plan(
-        app=app,
+        app=told.app,
         dsn=config.dsn(settings),
         listen_dsn=settings.listen_url,
-        queues=parse_queues(",".join(queues) or "default"),
-        processes=processes,
-        concurrency=concurrency,
-        grace=grace,
-        name=name,
-        pooled=pooled or settings.listen_url is not None,
+        queues=parse_queues(",".join(told.queues)),
+        processes=told.processes,
+        concurrency=told.concurrency,
+        grace=told.grace,
+        name=told.name,
+        pooled=told.pooled or settings.listen_url is not None,
         log_level=settings.log_level,
-        log_format=form,
+        log_format=options.configure_logs(settings),
     )
     run(plan)
 

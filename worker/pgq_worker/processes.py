@@ -52,6 +52,7 @@ class ChildProcess:
                 *map(str, (theirs.fileno(), lifeline_end, memory)),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), lifeline_end, memory),
+                env=os.environ | ({"DATABASE_URL": plan.dsn} if plan.dsn else {}),
             )
             slots = Slots(memory, size=plan.slots)
         except BaseException:

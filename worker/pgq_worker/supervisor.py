@@ -15,6 +15,7 @@ import anyio
 import psycopg
 
 from pgq.errors import ConfigError, PgqError
+from pgq.sd_notify import Notifier
 from pgq_worker import arrays, logs
 from pgq_worker.child import REFUSED, YIELD, slots_for
 from pgq_worker.execution import timed_out
@@ -23,7 +24,6 @@ from pgq_worker.plan import ChildPlan, Plan
 from pgq_worker.processes import ChildProcess
 from pgq_worker.registration import Registration, Standing, State
 from pgq_worker.reports import FAIL_MANY, RELEASE, fail_arguments
-from pgq_worker.sd_notify import Notifier
 from pgq_worker.sessions import Session
 from pgq_worker.slots import Held
 from pgq_worker.upkeep import PATIENT, PROMPT, Upkeep

@@ -20,7 +20,7 @@ STEP = "select setval('pgq.job_id_seq', nextval('pgq.job_id_seq') + %s)"
 
 
 def _play(stage: Stage) -> None:
-    pair = Pair(stage, synchronous=False, bin_dir=config.load().bin_dir)
+    pair = Pair(stage, synchronous=False, bin_dir=config.load().postgres_bin)
     lags: list[tuple[float, float]] = []
     reissued = 0
     try:

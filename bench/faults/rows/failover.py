@@ -25,7 +25,7 @@ AGAIN = 10.0
 def _play(stage: Stage) -> None:
     synchronous = stage.outcome.mutant != "asynchronous_standby"
     kept = Patroni if stage.outcome.is_full else Pair
-    pair = kept(stage, synchronous=synchronous, bin_dir=config.load().bin_dir)
+    pair = kept(stage, synchronous=synchronous, bin_dir=config.load().postgres_bin)
     stage.afterwards(pair.close)
     killed: list[float] = []
     promoted: list[float] = []

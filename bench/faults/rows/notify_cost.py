@@ -32,7 +32,7 @@ def _play(stage: Stage) -> None:
     for n in range(LISTENERS):
         stage.crew.hire(stage.dsn, "--queues", f"idle_{n}")
     stage.wait_for_workers(LISTENERS)
-    pgbench = Pgbench(config.load().bin_dir)
+    pgbench = Pgbench(config.load().postgres_bin)
     seconds = stage.seconds / (2 * ROUNDS)
     ratios = []
     with stage.session() as ear:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pgq import config
+from pgq.cli import options
 from pgq.cli import output as out
 from pgq.errors import PgqError
 from pgq_examples.demo import acts, stage
@@ -25,13 +26,14 @@ ACTS = (
 
 
 @click.command()
+@options.dsn
 def demo() -> None:
     """Run a thousand jobs on real workers, kill one of them, and check what came of it.
 
-    It plays in a database of its own, on the server of DATABASE_URL or of libpq's variables if any,
-    else on a Postgres that is thrown away. Exits with 1 when anything is not as it should be.
+    It plays in a database of its own, on the server of --dsn, DATABASE_URL or libpq's variables if
+    any, else on a Postgres that is thrown away. Exits with 1 when anything is not as it should be.
     """
-    settings = config.load()
+    settings = options.load()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "workers.log"
         try:
@@ -59,7 +61,7 @@ def demo() -> None:
 
 def _played(settings: config.Settings, log: Path) -> list[Check]:
     click.echo("starting Postgres and three workers …")
-    with stage.opened(settings.database_url, bin_dir=settings.bin_dir, log=log) as scene:
+    with stage.opened(settings.database_url, bin_dir=settings.postgres_bin, log=log) as scene:
         scene.say("anna, bert and carl are up")
         # Each act begins, and goes on when all of them have begun.
         acting = [act(scene) for act in ACTS]
