@@ -481,7 +481,8 @@ def test_streams_that_are_left_leave_nothing_behind(
     assert len(os.listdir(descriptors)) >= before + 40
     for reader in readers:
         reader.close()
-    processes.wait(lambda: len(os.listdir(descriptors)) <= before + 5)
+    # What stays open are sessions with the database, as many as ever worked at a time.
+    processes.wait(lambda: len(os.listdir(descriptors)) <= before + 12)
 
 
 def test_who_does_not_read_is_cut_off(serve: Callable[..., Service], conn: Conn) -> None:
