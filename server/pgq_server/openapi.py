@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic.json_schema import models_json_schema
 
 from pgq_server import problems, replays, routes
@@ -27,6 +27,7 @@ DESCRIPTION = (
     "A job queue that is only Postgres. Ids are numbers, times are as in RFC 3339, durations are "
     "numbers of seconds. Errors are problems as in RFC 9457. Lists go on with `cursor`."
 )
+OLDER = "older shapes"
 TAGS = {
     "jobs": "What is to be done, and what came of it.",
     "queues": "Where jobs wait.",
@@ -35,6 +36,7 @@ TAGS = {
     "dead letters": "Jobs that will not be tried again unless somebody asks.",
     "operations": "One verb on many jobs.",
     "service": "The service itself.",
+    OLDER: "Those of the systems that this one takes the place of. Ids are strings.",
 }
 
 
@@ -100,6 +102,8 @@ def _operation(route: Route) -> Json:
 def operation_id(route: Route) -> str:
     """A name for generated clients: `get_jobs_id_logs`."""
     words = re.findall(r"\w+", route.path.removeprefix(routes.API))
+    if route.tag == OLDER:
+        words.insert(0, "old")
     return "_".join([route.method.lower(), *words])
 
 
@@ -309,6 +313,9 @@ def _inputs(route: Route) -> Iterator[tuple[str, type[BaseModel]]]:
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     schema = model.model_json_schema()
+    if issubclass(model, RootModel):  # the first of its alternatives
+        defined = schema["$defs"]
+        schema = {**defined[_kind(schema["oneOf"][0], defined)], "$defs": defined}
     required = schema.get("required", ())
     for name, found in schema.get("properties", {}).items():
         kind = _kind(found, schema.get("$defs", {}))

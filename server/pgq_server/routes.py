@@ -69,7 +69,7 @@ class Route:
     body: type[BaseModel] | None = field(default=None, kw_only=True)
     answer: type[BaseModel] | None = field(default=None, kw_only=True)
     status: int = field(default=200, kw_only=True)
-    also: tuple[tuple[int, type[BaseModel]], ...] = field(default=(), kw_only=True)
+    also: tuple[tuple[int, type[BaseModel] | None], ...] = field(default=(), kw_only=True)
     media: str = field(default=JSON, kw_only=True)
     errors: tuple[Name, ...] = field(default=(), kw_only=True)
     form: bool = field(default=False, kw_only=True)
@@ -99,6 +99,7 @@ class Route:
 @cache
 def table() -> tuple[Route, ...]:
     """All routes."""
+    from pgq_server import seeds
     from pgq_server.api import (
         dead,
         docs,
@@ -124,6 +125,7 @@ def table() -> tuple[Route, ...]:
         service,
         metrics,
         docs,
+        seeds,
         dashboard,
     )
     return tuple(route for module in modules for route in module.ROUTES)

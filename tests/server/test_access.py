@@ -192,6 +192,10 @@ def _is_unknown(method: str, path: str) -> Callable[[httpx.Client, int], None]:
     return check
 
 
+def _lists_nothing(client: httpx.Client, job: int) -> None:
+    assert str(job) not in {each["id"] for each in client.get("/jobs").json()}
+
+
 def _hears_nothing(client: httpx.Client, job: int) -> None:
     with client.stream("GET", f"{API}/events") as answer:
         for line in answer.iter_lines():
@@ -246,6 +250,9 @@ BY_HANDLER: dict[str, Callable[[httpx.Client, int], None]] = {
         "POST", f"{API}/claims", {"queues": ["mine", "secret"], "wait": 60}
     ),
     f"POST {API}/releases": _gives_nothing_back,
+    "POST /jobs": _is_forbidden("POST", "/jobs", {"type": "mail"}),
+    "POST /submit_job": _is_forbidden("POST", "/submit_job", {"name": "mail"}),
+    "GET /jobs": _lists_nothing,
     f"GET {API}/dead": _is_empty(f"{API}/dead"),
     f"GET {API}/dead/groups": _is_empty(f"{API}/dead/groups"),
     f"POST {API}/dead/retry": _finds_nothing(f"{API}/dead/retry"),

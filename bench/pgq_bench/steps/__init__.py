@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pgq_bench.bench import Bench
 from pgq_bench.figures import Figure
-from pgq_bench.steps import backlog, bulk, drain, enqueue, latency, memory, pinned
+from pgq_bench.steps import backlog, bulk, drain, enqueue, latency, memory, pinned, service
 
 STEPS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "enqueue": enqueue.run,
@@ -16,4 +16,5 @@ STEPS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "backlog": backlog.run,
     "latency": latency.run,
     "memory": memory.run,
+    "service": service.run,
 }

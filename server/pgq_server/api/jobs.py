@@ -41,6 +41,7 @@ from pgq_server.models.jobs import (
     Reasons,
     Wait,
 )
+from pgq_server.models.seeds import AnyMadeJob, AnyNewJob, NamedJob, NamedJobMade
 from pgq_server.paging import Total
 from pgq_server.problems import Refusal, located
 from pgq_server.routes import API, Method, Route
@@ -56,17 +57,16 @@ CAP = 10_000
 """Up to here jobs are counted."""
 
 
-async def create(call: Call[None, None, NewJob]) -> Answer:
+async def create(call: Call[None, None, AnyNewJob]) -> Answer:
     """Make a job."""
-    job = call.body
-    call.check_queue(job.queue)
-    try:
-        rows = await call.db.fetch(_statement(_columns(job)))
-    except errors.BadArgument as error:
-        raise located(error, "body") from None
-    job_id, created = rows[0]
-    headers = {"Location": call.url(f"{API}/jobs/{job_id}")}
-    return Answer(MadeJob(id=job_id, created=created), 201 if created else 200, headers)
+    job = call.body.root
+    if isinstance(job, NamedJob):
+        job_id, _ = await enter(call, job.job())
+        made = NamedJobMade(id=str(job_id), name=job.name, status="PENDING")
+        return Answer(made, headers=_location(call, job_id))
+    job_id, created = await enter(call, job)
+    status = 201 if created else 200
+    return Answer(MadeJob(id=job_id, created=created), status, _location(call, job_id))
 
 
 async def create_many(call: Call[None, None, NewJobs]) -> MadeJobs:
@@ -81,6 +81,17 @@ async def create_many(call: Call[None, None, NewJobs]) -> MadeJobs:
         where = f"body.jobs.{int(item[1]) - 1}" if item else "body.jobs"
         raise located(error, where) from None
     return MadeJobs(items=[MadeJob(id=job_id, created=created) for job_id, created in rows])
+
+
+async def enter(call: Call[Any, Any, Any], job: NewJob) -> tuple[int, bool]:
+    """Make a job of a body; its id, and whether it is new."""
+    call.check_queue(job.queue)
+    try:
+        rows = await call.db.fetch(_statement(_columns(job)))
+    except errors.BadArgument as error:
+        raise located(error, "body") from None
+    job_id, created = rows[0]
+    return job_id, created
 
 
 async def list_jobs(call: Call[None, JobQuery]) -> JobPage:
@@ -170,8 +181,7 @@ async def duplicate(call: Call[JobPath, None, JobCopy]) -> Answer:
         p_priority=body.priority,
         p_run_at=body.run_at,
     )
-    headers = {"Location": call.url(f"{API}/jobs/{job_id}")}
-    return Answer(MadeJob(id=job_id, created=True), headers=headers)
+    return Answer(MadeJob(id=job_id, created=True), headers=_location(call, job_id))
 
 
 async def content(call: Call[JobPath]) -> JobContent:
@@ -281,6 +291,10 @@ def _statement(columns: dict[str, Any]) -> Statement:
     return producer.one(columns["task"], columns["payload"], rest, columns.get("unique_key"))
 
 
+def _location(call: Call[Any, Any, Any], job_id: int) -> dict[str, str]:
+    return {"Location": call.url(f"{API}/jobs/{job_id}")}
+
+
 def _columns(job: NewJob) -> dict[str, Any]:
     """What was given, as columns of `pgq.job` and `delay`."""
     given = {
@@ -333,12 +347,13 @@ ROUTES = (
         create,
         summary="Make a job",
         description="When an unfinished job of the queue has the unique key, the answer is 200 "
-        "with that job.",
+        "with that job. A body with a `name` and without a `task` is of the older shape: "
+        "`command` becomes the task `pgq.command`, and the id in the answer is a string.",
         tag="jobs",
         scopes=("enqueue",),
         reach="handler",
-        body=NewJob,
-        answer=MadeJob,
+        body=AnyNewJob,
+        answer=AnyMadeJob,
         status=201,
         also=((200, MadeJob),),
         errors=("busy",),
