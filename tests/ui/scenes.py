@@ -17,6 +17,21 @@ TRACEBACK = """Traceback (most recent call last):
 smtplib.SMTPServerDisconnected: Connection unexpectedly closed
 """
 _LIVES = (">ready", "ready>running", "running>succeeded")
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "to": {"type": "string", "title": "To"},
+        "language": {"enum": ["en", "de", "fr"], "default": "en", "title": "Language"},
+        "copies": {"type": "integer", "default": 1, "title": "Copies"},
+        "with_invoice": {"type": "boolean", "default": False, "title": "With invoice"},
+    },
+    "required": ["to"],
+}
+FAILURES = (
+    ("psycopg.errors.UniqueViolation", 'duplicate key value violates "invoice_number_key"', 2),
+    ("TimeoutError", "no answer from images.example.org within 30 s", 3),
+    ("ValueError", "no such account: 1193", 1),
+)
 PAYLOAD = {"to": "ada@example.org", "user": {"id": 42, "plan": "pro"}, "api_key": "sk-canary-1"}
 
 
@@ -24,6 +39,10 @@ def shop(conn: Conn) -> dict[str, int]:
     """Queues, workers and jobs of a shop; ids of some of the jobs."""
     worker = register(conn, "mail", "images", slots=8, name="web-1:4120")
     register(conn, "images", slots=4, name="web-2:977")
+    conn.execute(
+        "update pgq.worker set tasks = %s where id = %s",
+        [json.dumps({"mail.welcome": SCHEMA}), worker],
+    )
     found: dict[str, int] = {}
     for state in ("scheduled", "succeeded", "cancelled", "dead", "retrying"):
         for task, queue in (("mail.welcome", "mail"), ("resize", "images")):
@@ -45,6 +64,19 @@ def shop(conn: Conn) -> dict[str, int]:
             ran_seconds=1.5,
         )
         found["failed"] = job
+    for kind, message, times in FAILURES:
+        for _ in range(times):
+            insert(conn, task="orders.export", queue="mail")
+            lease = claim_one(conn, worker=worker, queues=["mail"])
+            call(
+                conn,
+                "fail",
+                **hold(lease),
+                error_class=kind,
+                message=message,
+                permanent=True,
+                ran_seconds=0.2,
+            )
     (job,) = insert(conn, task="reports.monthly", queue="mail", payload=json.dumps(PAYLOAD))
     lease = claim_one(conn, worker=worker, queues=["mail"])
     for number in range(1, 31):

@@ -15,6 +15,13 @@ export function tell(state, words) {
     place.textContent = words;
 }
 
+export function connect() {
+    const place = document.querySelector("#events[data-stream]");
+    if (!place) return;
+    place.setAttribute("hx-sse:connect", place.dataset.stream);
+    htmx.process(place);
+}
+
 export function changed() {
     document.body.dispatchEvent(new CustomEvent(CHANGE));
 }

@@ -1,6 +1,6 @@
 // What every page needs. Everything listens on the document, so that content may come and go.
 
-import "./live.js";
+import { connect } from "./live.js";
 import "./times.js";
 import "./dialogs.js";
 import "./selection.js";
@@ -10,3 +10,5 @@ import "./copies.js";
 import "./themes.js";
 import "./chart.js";
 import "./log.js";
+
+connect(); // when everyone listens
