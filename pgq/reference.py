@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le
 
-from pgq import config
+from pgq import config, doctor
 from pgq.config import Section, Settings
 
 _CONFIGURATION = """\
@@ -122,7 +122,45 @@ def _default(name: str, field: Any) -> str:
     )
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"configuration.md": configuration}
+_DOCTOR = """\
+# pgq doctor
+
+Made of the code by `make reference`. `pgq doctor` examines the queue and changes nothing. Of each
+thing that is wrong it tells the evidence and the command that mends it; `pgq doctor CHECK` looks
+at one, `--skip CHECK` leaves one out, `-v` shows what is in order as well, and `-o json` is for
+programs.
+
+The exit code goes by the worst verdict: 0 when all is in order, 7 for a *warning* or for what
+could not be looked at (*unknown*, mostly for want of rights), 8 for something *critical*, that
+stops or endangers work.
+
+A role with `pgq_viewer` can make all checks. What other sessions run is told only as far as its
+own rights go (`pg_read_all_stats` shows all), and always without literals. No check reads a table
+of jobs: each costs the same however many there are.
+"""
+
+
+def doctor_page() -> str:
+    """docs/doctor.md."""
+    return _DOCTOR + "".join(_check(each) for each in doctor.checks().values())
+
+
+def _check(check: doctor.Check) -> str:
+    limits = [
+        f"{verdict} from {limit:,g}"
+        for verdict, limit in (("warning", check.warning), ("critical", check.critical))
+        if limit is not None
+    ]
+    return (
+        f"\n## {check.name}\n\n{check.about}\n\n"
+        f"Figure: {check.measure}; {', '.join(limits)}.\n\n```\n{check.remedy()}\n```\n"
+    )
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "doctor.md": doctor_page,
+}
 
 
 def write(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,53 @@ def functions() -> list[Path]:
     """The files of the routines and views, helpers first; each migration applies all of them."""
     files = (sql_root() / "functions").glob("*.sql")
     return sorted(files, key=lambda file: (not file.name.startswith("_"), file.name))
+
+
+ROLES = ("pgq_enqueuer", "pgq_worker", "pgq_viewer", "pgq_operator", "pgq_admin")
+"""Group roles that the schema grants its verbs to."""
+
+
+@dataclass(frozen=True)
+class Routine:
+    """A routine as its file declares it."""
+
+    digest: str
+    """Of its body."""
+    is_definer: bool
+    is_pinned: bool
+    roles: tuple[str, ...]
+    """Who may call it, beside the owner."""
+
+
+_ROUTINE = re.compile(
+    r"^create or replace (?:function|procedure) pgq\.(\w+)\((.*?)^as (\$\w*\$)(.*?)\3;", re.M | re.S
+)
+_GRANT = re.compile(r"pgq\._allow\('(\w+)'((?:, '\w+')*)\)")
+
+
+def routines() -> dict[str, Routine]:
+    """Every routine that this release ships, by its name."""
+    texts = [file.read_text() for file in functions()]
+    allowed = {
+        name: tuple(re.findall(r"\w+", roles))
+        for text in texts
+        for name, roles in _GRANT.findall(text)
+    }
+    return {
+        name: Routine(
+            digest=digest(body),
+            is_definer=bool(re.search(r"^security definer", header, re.M)),
+            is_pinned=bool(re.search(r"^set search_path = ''", header, re.M)),
+            roles=allowed.get(name, ()),
+        )
+        for text in texts
+        for name, header, _, body in _ROUTINE.findall(text)
+    }
+
+
+def digest(body: str) -> str:
+    """By which two bodies of a routine are compared."""
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 VERSION: int = migrations()[-1].version

@@ -17,6 +17,7 @@ from pgq.cli import options
 BUILT_IN = {
     "config": "pgq.cli.schema:config",
     "dead": "pgq.cli.dead:dead",
+    "doctor": "pgq.cli.doctor:doctor",
     "enqueue": "pgq.cli.enqueue:enqueue",
     "explain": "pgq.cli.explain:explain",
     "job": "pgq.cli.job:job",
@@ -29,7 +30,7 @@ BUILT_IN = {
 }
 """This package's commands; others come as entry points of the group `pgq.commands`."""
 
-OK, FAILED, USAGE, NOT_FOUND, REFUSED, UNAVAILABLE, TIMED_OUT = range(7)
+OK, FAILED, USAGE, NOT_FOUND, REFUSED, UNAVAILABLE, TIMED_OUT, WARNING, CRITICAL = range(9)
 INTERRUPTED = 130
 
 _EXIT_CODES: dict[type[errors.PgqError], int] = {
@@ -60,6 +61,8 @@ Exit codes:
   4    refused: the job's state, the schema's version, or somebody else is at it
   5    the database cannot be reached
   6    what was waited for did not happen in time
+  7    pgq doctor found something to look at, or could not look
+  8    pgq doctor found something that stops or endangers work
   130  interrupted
 """
 
