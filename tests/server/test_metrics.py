@@ -16,6 +16,9 @@ from prometheus_client import Metric, parser
 from prometheus_client.openmetrics import parser as openmetrics
 from serving import Hall, Service, bury, claim, enqueue, problem, token
 
+import pgq
+from pgq_server import metrics
+
 Key = tuple[str, frozenset[tuple[str, str]]]
 
 NEWER = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
@@ -122,3 +125,8 @@ def test_promtool_finds_nothing(busy: Hall, tmp_path: Path) -> None:
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert checked.stdout + checked.stderr == ""
+
+
+def test_the_reference_is_what_the_database_says(conn: psycopg.Connection[Any]) -> None:
+    page = Path(pgq.__file__).parent.parent / "docs" / "metrics.md"
+    assert page.read_text() == metrics.reference(metrics.fetch(conn)), "run `make reference`"
