@@ -30,9 +30,9 @@ def test_the_manifest_names_every_file_that_others_made(folder: Path) -> None:
         assert any("LICENSE" in each["from"] for each in package["files"])
         known |= {each["file"]: each["sha256"] for each in package["files"]}
     found = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-        if path.name != "manifest.json"
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
     }
     assert found == known
 

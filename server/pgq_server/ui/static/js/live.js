@@ -17,7 +17,7 @@ export function tell(state, words) {
 
 export function connect() {
     const place = document.querySelector("#events[data-stream]");
-    if (!place) return;
+    if (!place || place.hasAttribute("hx-sse:connect")) return;
     place.setAttribute("hx-sse:connect", place.dataset.stream);
     htmx.process(place);
 }

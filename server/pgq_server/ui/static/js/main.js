@@ -11,4 +11,6 @@ import "./themes.js";
 import "./chart.js";
 import "./log.js";
 
-connect(); // when everyone listens
+// When everyone listens, and after htmx has been over the page, which it does from a timer of its own.
+if (document.readyState === "complete") setTimeout(connect);
+else addEventListener("load", () => setTimeout(connect));
