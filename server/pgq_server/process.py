@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ def server(settings: Settings) -> Server:
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: the collector need not look at it for each few requests
     return Server(application, config)
 
 

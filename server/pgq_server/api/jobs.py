@@ -51,6 +51,7 @@ SEES_ALL: tuple[Scope, ...] = ("enqueue", "operate")
 """Scopes of those who see payloads unmasked."""
 ENDED = ("succeeded", "cancelled", "dead")
 _APART = ("task", "payload", "unique_key")
+_TEXTS = {"task", "payload", "headers"}
 _UNTOLD = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 """Escapes in JSON that a verb cannot tell as text, while a column of type json keeps them."""
 CAP = 10_000
@@ -71,8 +72,9 @@ async def create(call: Call[None, None, AnyNewJob]) -> Answer:
 
 async def create_many(call: Call[None, None, NewJobs]) -> MadeJobs:
     """Make many jobs, all or none."""
-    for n, job in enumerate(call.body.jobs):
-        call.check_queue(job.queue, f"body.jobs.{n}.queue")
+    if call.identity.queues is not None:
+        for n, job in enumerate(call.body.jobs):
+            call.check_queue(job.queue, f"body.jobs.{n}.queue")
     jobs = [_columns(job) for job in call.body.jobs]
     try:
         rows = await _made(call.db, jobs)
@@ -297,13 +299,13 @@ def _location(call: Call[Any, Any, Any], job_id: int) -> dict[str, str]:
 
 def _columns(job: NewJob) -> dict[str, Any]:
     """What was given, as columns of `pgq.job` and `delay`."""
-    given = {
-        name: value for name in job.model_fields_set if (value := getattr(job, name)) is not None
-    }
-    columns = {name.removesuffix("_seconds"): value for name, value in given.items()}
+    columns: dict[str, Any] = {"task": job.task, "payload": job.payload.text}
+    for name in job.model_fields_set - _TEXTS:
+        if (value := getattr(job, name)) is not None:
+            columns[name.removesuffix("_seconds")] = value
     if job.headers is not None:
         columns["headers"] = job.headers.text
-    return {**columns, "task": job.task, "payload": job.payload.text}
+    return columns
 
 
 def _masked(text: str) -> str:
