@@ -147,7 +147,7 @@ async def register(call: Call[None, None, OldRegistration]) -> Answer:
         p_name=body.name or body.worker_id or "worker",
         p_queues=body.queues,
         p_slots=body.capacity,
-        p_info=json.dumps({"more": body.model_extra}),
+        p_info=_info(body),
     )
     return Answer(_told(await call.db.row("get_worker", _WORKER, p_id=row["worker"])))
 
@@ -213,6 +213,16 @@ async def _worker(db: Gateway, name: str) -> Row:
     if not found:
         raise Refusal("not-found", f"There is no worker {name}.", hint="Register it.")
     return max(found, key=lambda row: int(row["id"]))
+
+
+def _info(body: OldRegistration) -> str:
+    """What else a worker says of itself, unless there are characters that Postgres cannot keep."""
+    text = json.dumps({"more": body.model_extra}, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "{}"
+    return "{}" if "\\u0000" in text else text
 
 
 def _told(row: Row) -> OldWorker:

@@ -73,7 +73,7 @@ class NamedJob(Request):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if self.command is not None and self.payload is not None:
+        if self.command is not None and self.payload not in (None, RawJson("null")):
             raise ValueError("command and payload exclude each other; give one of them")
         return self
 
