@@ -23,7 +23,10 @@ as $$
         'dead',
         concat_ws(
             ': ',
-            format('%s after %s attempts at %s', d.reason, d.attempt, pgq._when(d.died_at)),
+            format(
+                '%s after %s attempt%s at %s',
+                d.reason, d.attempt, case when d.attempt <> 1 then 's' end, pgq._when(d.died_at)
+            ),
             d.error_class,
             left(d.message, 500)
         )

@@ -46,7 +46,11 @@ begin
         cross join lateral (
             values
                 (a.claimed_at, 3, 'claimed', null),
-                (a.started_at, 4, 'started', null),
+                (
+                    -- A worker tells how long it ran, by a clock of its own.
+                    case when a.started_at is not null then greatest(a.started_at, a.claimed_at) end,
+                    4, 'started', null
+                ),
                 (
                     a.ended_at,
                     6,
@@ -101,7 +105,7 @@ begin
     ) e
     left join pgq.worker w on w.id = e.worker
     where e.at is not null
-    order by e.at, e.place;
+    order by e.at, e.place > 6, e.attempt nulls first, e.place;
 end
 $$;
 comment on function pgq.list_events is

@@ -132,8 +132,8 @@ def test_retrying_tells_the_error(conn: Conn) -> None:
 
 
 def test_dead_tells_the_error(conn: Conn) -> None:
-    told = explain(conn, job_in(conn, "dead"))["dead"]
-    assert "error" in told
+    told = explain(conn, job_in(conn, "dead", max_attempts=1))["dead"]
+    assert "error after 1 attempt at" in told
     assert "Boom" in told
 
 

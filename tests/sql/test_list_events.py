@@ -145,3 +145,19 @@ def test_last_thousand_attempts_are_told(conn: Conn) -> None:
 
 def test_unknown_job_is_refused(conn: Conn) -> None:
     assert_refuses_unknown_jobs(conn, "list_events")
+
+
+def test_attempt_that_ran_longer_than_it_was_held_started_after_its_claim(conn: Conn) -> None:
+    lease = running(conn, max_attempts=1)
+    call(conn, "fail", **hold(lease), ran_seconds=3600.0)
+    assert events(conn, lease["id"]) == ["created", "claimed", "started", "failed", "died"]
+
+
+def test_attempts_of_one_moment_are_told_one_after_the_other(conn: Conn) -> None:
+    (job,) = insert(conn, max_attempts=2)
+    with conn.transaction():
+        call(conn, "fail", **hold(claim_one(conn)), retry_in="0")
+        answer(conn, "run_now", id=job)
+        call(conn, "fail", **hold(claim_one(conn)))
+    told = [(each["event"], each["attempt"]) for each in call(conn, "list_events", id=job)]
+    assert told[1:5] == [("claimed", 1), ("failed", 1), ("claimed", 2), ("failed", 2)]
