@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pgq_server.ui import faces
 from pgq_server.ui.faces import Faces
+from pgq_server.ui.forms import Curl
 
 Kind = Literal["cancel", "retry", "run-now", "edit", "duplicate"]
 
@@ -79,8 +80,8 @@ def named(kind: str) -> Action:
     return {action.path: action for action in OF_JOB}[kind]  # type: ignore[index]
 
 
-def faces_of(kind: Kind, job: Mapping[str, Any], address: Callable[[str], str]) -> Faces:
-    """A job's action elsewhere; `address` makes the absolute address of a path."""
+def faces_of(kind: Kind, job: Mapping[str, Any], curl: Curl) -> Faces:
+    """A job's action elsewhere."""
     id_ = job["id"]
     arguments = {"p_id": id_}
     verb = kind.replace("-", "_")
@@ -88,18 +89,16 @@ def faces_of(kind: Kind, job: Mapping[str, Any], address: Callable[[str], str]) 
         changes = {"priority": job["priority"]}
         return Faces(
             faces.call("edit", {**arguments, "p_priority": job["priority"]}),
-            faces.curl("PATCH", address(f"/api/v1/jobs/{id_}"), changes),
+            curl("PATCH", f"/api/v1/jobs/{id_}", changes),
             faces.cli("job", "edit", id_, "--priority", job["priority"]),
             faces.python("edit", {**arguments, "p_priority": job["priority"]}),
         )
-    path = address(f"/api/v1/jobs/{id_}/{kind}")
-    command = faces.cli("job", kind, id_)
     code = faces.python(verb, arguments)
     if kind == "cancel":
         code = f"await app.job({id_}).cancel()"
     return Faces(
         faces.call(verb, arguments),
-        faces.curl("POST", path, {} if kind == "duplicate" else None),
-        "" if kind == "duplicate" else command,
+        curl("POST", f"/api/v1/jobs/{id_}/{kind}", {} if kind == "duplicate" else None),
+        faces.cli("job", kind, id_),
         code,
     )

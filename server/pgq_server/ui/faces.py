@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -51,9 +52,13 @@ def call(verb: str, arguments: Mapping[str, Any], *, rows: bool = False) -> str:
     return f"select {'* from ' if rows else ''}pgq.{verb}({named});"
 
 
-def curl(method: str, address: str, body: Mapping[str, Any] | None = None) -> str:
-    """The request, with the token from the environment."""
-    lines = [f"curl -X {method} {shlex.quote(address)}", '-H "Authorization: Bearer $PGQ_TOKEN"']
+def curl(
+    method: str, address: str, body: Mapping[str, Any] | None = None, *, has_token: bool = True
+) -> str:
+    """The request, with the token from the environment where one is needed."""
+    lines = [f"curl -X {method} {shlex.quote(address)}"]
+    if has_token:
+        lines.append('-H "Authorization: Bearer $PGQ_TOKEN"')
     if body is not None:
         lines.append("-H 'Content-Type: application/json'")
         lines.append(f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
@@ -74,6 +79,8 @@ def python(verb: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _python(value: Any) -> str:
+    if isinstance(value, datetime):
+        value = value.isoformat()
     return repr(
         list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
     )

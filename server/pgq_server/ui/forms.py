@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from pydantic import model_validator
 
 from pgq_server.call import Call
 from pgq_server.models.base import Request
+from pgq_server.ui import faces
 
 
 class Fields(Request):
@@ -95,11 +96,22 @@ def _parted(text: str) -> list[str]:
     return words
 
 
-def absolute(call: Call[Any, Any, Any]) -> Callable[[str], str]:
-    """Makes the address of a path, as programs elsewhere need it."""
+class Curl(Protocol):
+    """Makes the request to a path, as a program elsewhere sends it."""
+
+    def __call__(self, method: str, path: str, body: Mapping[str, Any] | None = None, /) -> str: ...
+
+
+def curl(call: Call[Any, Any, Any]) -> Curl:
+    """For who asks: with a token, if they have one."""
     host = call.request.headers.get("host", "localhost")
-    scheme = call.request.scope["scheme"]
-    return lambda path: f"{scheme}://{host}{call.url(path)}"
+    origin = f"{call.request.scope['scheme']}://{host}"
+    has_token = call.identity.token is not None
+
+    def made(method: str, path: str, body: Mapping[str, Any] | None = None, /) -> str:
+        return faces.curl(method, origin + call.url(path), body, has_token=has_token)
+
+    return made
 
 
 def path(*parts: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -46,7 +45,7 @@ class View:
     action: actions.Action
     job: Row
     content: str | None
-    address: Callable[[str], str]
+    curl: forms.Curl
 
     @property
     def is_allowed(self) -> bool:
@@ -72,13 +71,13 @@ class View:
 
     @property
     def faces(self) -> Faces:
-        return actions.faces_of(self.action.path, self.job, self.address)
+        return actions.faces_of(self.action.path, self.job, self.curl)
 
 
 async def ask(call: Call[ActionPath]) -> Response:
     """The dialog."""
     job, content = await _found(call)
-    view = View(actions.named(call.path.action), job, content, forms.absolute(call))
+    view = View(actions.named(call.path.action), job, content, forms.curl(call))
     return show(call, "action.html", view, page="/ui/jobs")
 
 

@@ -156,9 +156,9 @@ def _faces(call: Call[None, Query]) -> Faces:
     return Faces(
         "insert into pgq.job (task, payload, queue) values "
         f"({faces.literal(task)}, {faces.literal(payload)}, {faces.literal(queue)});",
-        faces.curl(
+        forms.curl(call)(
             "POST",
-            forms.absolute(call)("/api/v1/jobs"),
+            "/api/v1/jobs",
             {"task": task, "payload": json.loads(payload), "queue": queue},
         ),
         faces.cli("enqueue", task, payload, "--queue", queue),

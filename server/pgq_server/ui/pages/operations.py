@@ -21,6 +21,8 @@ from pgq_server.ui.faces import Faces
 from pgq_server.ui.page import done, go, is_fragment, page_route, show
 
 CAP = 10_000
+EVER = "-infinity"
+"""Since when jobs were made, where all of them are meant."""
 Verb = Literal["cancel", "retry", "run_now", "purge"]
 _COLUMNS = (
     "id", "verb", "filter::text", "rate", "state", "found", "done", "skipped", "started_at",
@@ -87,7 +89,7 @@ class Target:
             return {"p_ids": list(self.scope.id), "p_queues": self.conditions["p_queues"]}
         if any(value for name, value in self.conditions.items() if name != "p_queues"):
             return dict(self.conditions)
-        return {**self.conditions, "p_created_after": "-infinity"}
+        return {**self.conditions, "p_created_after": EVER}
 
 
 @dataclass(frozen=True)
@@ -301,10 +303,6 @@ def _faces(call: Call[Any, Any, Any], target: Target) -> Faces:
     scope = target.scope
     arguments = {"p_verb": scope.verb, **target.arguments, "p_limit": scope.limit}
     arguments = {name: value for name, value in arguments.items() if value is not None}
-    body = {
-        name.removeprefix("p_"): value.isoformat() if isinstance(value, datetime) else value
-        for name, value in arguments.items()
-    }
     command = ""
     if scope.id and scope.verb != "purge":
         command = faces.cli("job", scope.verb.replace("_", "-"), *scope.id)
@@ -312,21 +310,41 @@ def _faces(call: Call[Any, Any, Any], target: Target) -> Faces:
         command = _dead_command(target)
     return Faces(
         faces.call("start_operation", arguments),
-        faces.curl("POST", forms.absolute(call)("/api/v1/operations"), body),
+        forms.curl(call)("POST", "/api/v1/operations", _body(target)),
         command,
         faces.python("start_operation", arguments),
     )
 
 
+def _body(target: Target) -> dict[str, Any]:
+    """The same as a request of the API, which limits a token to its queues by itself."""
+    scope = target.scope
+    limit = {"limit": scope.limit} if scope.limit else {}
+    if scope.id:
+        return {"verb": scope.verb, "ids": scope.id, **limit}
+    conditions: dict[str, Any] = {}
+    for name, value in target.arguments.items():
+        if value is None or name == "p_queues":
+            continue
+        if value == EVER:
+            value = datetime.min.replace(tzinfo=UTC)
+        is_time = isinstance(value, datetime)
+        conditions[name.removeprefix("p_")] = value.isoformat() if is_time else value
+    return {"verb": scope.verb, "filter": conditions, **limit}
+
+
+_BEYOND_CLI = ("p_tag", "p_worker", "p_path", "p_created_after", "p_created_before")
+
+
 def _dead_command(target: Target) -> str:
-    if any(target.conditions[name] for name in ("p_tag", "p_worker", "p_path", "p_created_after")):
+    if any(target.conditions[name] for name in _BEYOND_CLI):
         return ""
     options: list[Any] = []
     for name in ("queue", "task", "fingerprint"):
         if value := target.conditions[f"p_{name}"]:
             options += [f"--{name}", value]
     if not options:
-        options = ["--all"]
+        options = ["--all"] if target.scope.verb == "retry" else ["--older-than", "0s"]
     limit = ["--limit", target.scope.limit] if target.scope.limit else []
     return faces.cli("dead", target.scope.verb, *options, *limit)
 

@@ -121,11 +121,11 @@ async def queue(call: Call[QueuePath]) -> Response:
 async def ask(call: Call[ActionPath]) -> Response:
     """The dialog of an action."""
     name = call.path.queue
-    view = None
     if call.path.action == "settings":
         found = await call.db.row("get_queue", (*_COUNTS, *_SETTINGS), p_queue=name)
-        view = View(found, ())
-    told = ActionView(call.path.action, name, _faces(call), view)
+        told = ActionView("settings", name, _settings_faces(call, found), View(found, ()))
+    else:
+        told = ActionView(call.path.action, name, _faces(call))
     return show(call, "queue_action.html", told, page="/ui/queues")
 
 
@@ -154,21 +154,26 @@ async def act(call: Call[ActionPath, None, Settings]) -> Response:
 
 def _faces(call: Call[ActionPath]) -> Faces:
     name, kind = call.path.queue, call.path.action
-    address = forms.absolute(call)
-    path = forms.path("api", "v1", "queues", name)
-    if kind == "settings":
-        return Faces(
-            "select pgq.configure_queue(p_queue => "
-            f"{faces.literal(name)}, p_max_attempts => 10, p_timeout => '5 minutes');",
-            faces.curl("PATCH", address(path), {"max_attempts": 10, "timeout_seconds": 300}),
-            faces.cli("queue", "set", name, "--max-attempts", 10, "--timeout", "5m"),
-            faces.python("configure_queue", {"p_queue": name, "p_max_attempts": 10}),
-        )
     return Faces(
         faces.call(kind, {"p_queue": name}),
-        faces.curl("POST", address(f"{path}/{kind}")),
+        forms.curl(call)("POST", forms.path("api", "v1", "queues", name, kind)),
         faces.cli("queue", kind, name),
         faces.python(kind, {"p_queue": name}),
+    )
+
+
+def _settings_faces(call: Call[ActionPath], queue: Row) -> Faces:
+    """With two settings as they are now, to go on from."""
+    name, attempts = queue["queue"], queue["max_attempts"]
+    seconds = queue["timeout"].total_seconds()
+    timeout = f"{seconds:.12g}s"
+    arguments = {"p_queue": name, "p_max_attempts": attempts, "p_timeout": timeout}
+    body = {"max_attempts": attempts, "timeout_seconds": seconds}
+    return Faces(
+        faces.call("configure_queue", arguments),
+        forms.curl(call)("PATCH", forms.path("api", "v1", "queues", name), body),
+        faces.cli("queue", "set", name, "--max-attempts", attempts, "--timeout", timeout),
+        faces.python("configure_queue", arguments),
     )
 
 

@@ -68,12 +68,12 @@ async def ask(call: Call[ActionPath]) -> Response:
     """The dialog of an action."""
     worker = await call.db.row("get_worker", _COLUMNS, p_id=call.path.id)
     is_on = call.path.action == "drain"
-    address = forms.absolute(call)
+    curl = forms.curl(call)
     arguments = {"p_worker": worker["id"], "p_on": is_on}
     told = Faces(
         faces.call("drain", arguments),
-        faces.curl("POST", address(f"/api/v1/workers/{worker['id']}/drain"), {"on": is_on}),
-        "",
+        curl("POST", f"/api/v1/workers/{worker['id']}/drain", {"on": is_on}),
+        faces.cli("workers", "drain", worker["id"], *([] if is_on else ["--off"])),
         faces.python("drain", arguments),
     )
     view = {"worker": worker, "is_on": is_on, "faces": told}
