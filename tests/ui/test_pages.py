@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from browsing import PHONE, Tab, Tabs, Theme
+from browsing import DESK, PHONE, Tab, Tabs, Theme
 from scenes import shop
 from serving import Service
 
+from sql.states import job_in
 from sql.support import Conn, insert
 
 PAGES = {
@@ -55,6 +56,18 @@ def test_pages_fit_a_phone(tabs: Tabs, service: Service, conn: Conn) -> None:
     for page in PAGES:
         _opened(tab, page, jobs)
         assert not tab.is_too_wide(), page
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_long_names_fit(tabs: Tabs, service: Service, conn: Conn, size: tuple[int, int]) -> None:
+    names = {"task": "task_with_a_long_name" * 6, "queue": "queue-with-a-long-name" * 6}
+    job = job_in(conn, "dead", **names, tags=["tag-with-a-long-name" * 6])
+    tab = tabs.open(service.url, size=size)
+    for page in (*PAGES, "queue-long"):
+        path = PAGES.get(page, f"/ui/queues/{names['queue']}")
+        if page not in ("queue", "job-running"):
+            tab.go(path.format(failed=job, dead=job)).find("main h1, main h2").first.wait_for()
+            assert not tab.is_too_wide(), page
 
 
 def test_empty_pages_say_what_to_do(tab: Tab) -> None:
