@@ -40,6 +40,7 @@ bench-peers bench-peers-quick: $(ready)
 reference: $(ready)
 	$(BIN)/python -m pgq_server.openapi docs
 	$(BIN)/python -m pgq_server.metrics docs
+	$(BIN)/python -m pgq_worker.metrics docs
 	$(BIN)/python -m pgq.reference docs
 
 clean:

@@ -113,6 +113,16 @@ class Worker(Section):
         default=False,
         description="The database is behind a pooler in transaction mode; implied by listen_url.",
     )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address for metrics_port, where everyone may ask."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port that tells Prometheus what only the process knows; 0: any that is free; "
+        "none: it does not.",
+    )
 
 
 class Settings(BaseSettings):

@@ -29,6 +29,7 @@ from pgq_worker.execution import Execution
 from pgq_worker.lines import Capture, Lines
 from pgq_worker.listening import Listener
 from pgq_worker.loading import describe, load_app
+from pgq_worker.measures import Measures
 from pgq_worker.plan import ChildPlan
 from pgq_worker.reports import Reports
 from pgq_worker.sessions import Session
@@ -47,6 +48,8 @@ REFUSED = 3
 """Exit status of a child that cannot load its app."""
 ORPHANED = 4
 """Exit status of a child whose supervisor is gone."""
+TELL = 2.0
+"""Seconds between two times that it tells what it has counted."""
 
 
 def slots_for(concurrency: int) -> int:
@@ -67,6 +70,7 @@ class Child:
             Session(plan.dsn, name=f"pgq {kind} of {plan.title}"[:63], prepare=not plan.pooled)
             for kind in ("claims", "completions", "reports", "lines")
         ]
+        measures = Measures() if plan.measures else None
         claims, completions, reports, lines = self._sessions
         self._lines = Lines(lines)
         self._reports = Reports(completions, reports, slots)
@@ -80,6 +84,7 @@ class Child:
             concurrency=plan.concurrency,
             alone=plan.suspects,
             group=group,
+            measures=measures,
         )
         self._claims = Claims(
             claims,
@@ -89,12 +94,14 @@ class Child:
             queues=list(plan.limits),
             suspects=plan.suspects,
             poll=1.0,
+            measures=measures,
         )
         self._listener = Listener(
             plan.listen_dsn or plan.dsn, name=f"pgq listener of {plan.title}"[:63], hear=self._hear
         )
         self._watch = Watch(self._dispatcher, slots, reports)
         self._group = group
+        self._measures = measures
         logging.getLogger().addHandler(Capture(self._lines))
 
     async def run(self) -> NoReturn:
@@ -112,6 +119,8 @@ class Child:
         self._group.create_task(self._claims.run())
         if self._plan.suspects:
             self._group.create_task(self._end_when_idle())
+        if self._measures is not None:
+            self._group.create_task(self._tell_measures(self._measures))
         self._channel.send("ready", tasks=describe(self._app) if self._plan.describes else {})
         while (message := await self._channel.receive()) is not None:
             self._obey(message)
@@ -177,7 +186,18 @@ class Child:
             self._channel.send("expired")
             await asyncio.sleep(1)
 
+    async def _tell_measures(self, measures: Measures) -> None:
+        while True:
+            await asyncio.sleep(TELL)
+            self._send_measures(measures)
+
+    def _send_measures(self, measures: Measures) -> None:
+        measures.connections = sum(max(session.opened - 1, 0) for session in self._sessions)
+        self._channel.send("measures", values=measures.dump())
+
     async def _exit(self, status: int) -> NoReturn:
+        if self._measures is not None:
+            self._send_measures(self._measures)
         for session in self._sessions:
             session.sever()
         self._listener.close()

@@ -17,6 +17,7 @@ from pgq.errors import PgqError, Unavailable, WorkerExpired
 from pgq_worker import arrays, logs
 from pgq_worker.dispatcher import Dispatcher
 from pgq_worker.jobs import Row
+from pgq_worker.measures import Claimed, Measures
 from pgq_worker.sessions import Session
 from pgq_worker.slots import Slots
 
@@ -52,8 +53,10 @@ class Claims:
         queues: Sequence[str],
         suspects: bool,
         poll: float,
+        measures: Measures | None = None,
     ) -> None:
         self._session = session
+        self._measures = measures
         self._dispatcher = dispatcher
         self._slots = slots
         self._executor = executor
@@ -214,15 +217,22 @@ class Claims:
                 arrays.numbers(limits),
                 self._suspects,
             )
+            began = time.monotonic()
             try:
                 rows = await self._session.fetch(CLAIM, values)
             except Unavailable as error:
+                self._measure("error", began)
                 log.debug("cannot claim: %s", error)
             else:
+                self._measure("jobs" if rows else "nothing", began)
                 return rows if worker == self._worker else []
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
             delay = min(2 * delay, 5.0)
         return []
+
+    def _measure(self, what: Claimed, began: float) -> None:
+        if self._measures is not None:
+            self._measures.claimed(what, time.monotonic() - began)
 
     # Waiting
 

@@ -21,6 +21,8 @@ from pgq_worker.plan import Plan, parse_queues
 @options.setting("worker.grace")
 @options.setting("worker.name")
 @options.setting("worker.pooled")
+@options.setting("worker.metrics_host")
+@options.setting("worker.metrics_port")
 def worker() -> None:
     """Run the jobs of an app.
 
@@ -46,6 +48,8 @@ def worker() -> None:
         pooled=told.pooled or settings.listen_url is not None,
         log_level=settings.log_level,
         log_format=options.configure_logs(settings),
+        metrics_host=told.metrics_host,
+        metrics_port=told.metrics_port,
     )
     run(plan)
 

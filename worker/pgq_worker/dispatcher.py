@@ -12,6 +12,7 @@ from uuid import UUID
 from pgq_worker.execution import Execution
 from pgq_worker.jobs import ClaimedJob, Row, Stop
 from pgq_worker.lines import Lines
+from pgq_worker.measures import Measures
 from pgq_worker.outcomes import Outcome, Released
 from pgq_worker.reports import Reports
 from pgq_worker.slots import Slots
@@ -42,8 +43,10 @@ class Dispatcher:
         concurrency: int,
         alone: bool,
         group: asyncio.TaskGroup,
+        measures: Measures | None = None,
     ) -> None:
         self._execution = execution
+        self._measures = measures
         self._reports = reports
         self._lines = lines
         self._slots = slots
@@ -173,6 +176,8 @@ class Dispatcher:
         self._running_in[job.queue] -= 1
         del self.running[job.slot]
         self._measure(job.begun_at + job.ran)
+        if self._measures is not None and job.begun_at:
+            self._measures.ran(job.task, outcome, job.ran)
         self._reports.put(job, outcome)
         if self._waiting_count:
             self._fill()

@@ -35,6 +35,9 @@ class Plan:
     """Whether the database is behind a pooler that cannot take prepared statements."""
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    """None: no metrics of its own."""
 
     def __post_init__(self) -> None:
         if not self.queues:
@@ -82,6 +85,8 @@ class ChildPlan:
     pooled: bool
     log_level: str
     log_format: Literal["text", "json"]
+    measures: bool
+    """Whether it is to tell what it counts."""
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)

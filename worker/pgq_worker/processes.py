@@ -11,6 +11,7 @@ import time
 from typing import Any, Self
 
 from pgq_worker.channel import Channel
+from pgq_worker.measures import Measures
 from pgq_worker.plan import ChildPlan
 from pgq_worker.slots import Held, Slots, allocate
 
@@ -35,6 +36,8 @@ class ChildProcess:
         self.refusal: str | None = None
         self.overdue: list[Held] = []
         """Jobs for whose timeout it was killed."""
+        self.measures = Measures()
+        """What it last told of its counts."""
         self._process = process
         self._lifeline = lifeline
 

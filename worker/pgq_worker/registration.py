@@ -36,7 +36,8 @@ REGISTER = (
     "p_queues => %s::text[], p_slots => %s, p_info => %s::json, p_token => %s::uuid)"
 )
 HEARTBEAT = (
-    "select cancelled, lost, suspects, drain from pgq.heartbeat(p_worker => %s, "
+    "select cancelled, lost, suspects, drain, extract(epoch from clock_timestamp())::float8 "
+    "from pgq.heartbeat(p_worker => %s, "
     "p_ids => %s::bigint[], p_tokens => %s::uuid[], p_busy => %s, p_state => %s, "
     "p_token => %s::uuid, p_claims => %s::uuid[])"
 )
@@ -104,6 +105,8 @@ class Standing:
         """Whether the worker was asked to claim nothing."""
         self.answered_at = 0.0
         """When the last heartbeat that was answered was sent, on the clock of `time.monotonic`."""
+        self.clock_skew = 0.0
+        """Seconds by which the database's clock is ahead of this machine's."""
 
     @property
     def claims(self) -> bool:
@@ -233,7 +236,9 @@ class Standing:
         )
         if self.registration is not registration:
             return
-        cancelled, lost, suspects, drain = rows[0]
+        cancelled, lost, suspects, drain, clock = rows[0]
+        # Half of the time that the call took lies behind the database's answer.
+        self.clock_skew = clock - time.time() + (time.monotonic() - sent_at) / 2
         self._kept(registration, sent_at)
         if drain != self.draining:
             self._drain(registration, drain)

@@ -40,6 +40,8 @@ class Session:
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._lock = asyncio.Lock()
         self._failing = False
+        self.opened = 0
+        """How many connections it has opened so far."""
 
     async def fetch(
         self,
@@ -119,6 +121,7 @@ class Session:
                 connection = await database.connect_async(self._dsn, application_name=self._name)
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
+        self.opened += 1
         connection.prepare_threshold = 0 if self._prepare else None
         connection.adapters.register_loader("json", ByteaBinaryLoader)
         self._connection = connection

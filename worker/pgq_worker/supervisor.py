@@ -16,10 +16,11 @@ import psycopg
 
 from pgq.errors import ConfigError, PgqError
 from pgq.sd_notify import Notifier
-from pgq_worker import arrays, logs
+from pgq_worker import arrays, logs, metrics
 from pgq_worker.child import REFUSED, YIELD, slots_for
 from pgq_worker.execution import timed_out
 from pgq_worker.jobs import ClaimedJob
+from pgq_worker.measures import Measures, total
 from pgq_worker.plan import ChildPlan, Plan
 from pgq_worker.processes import ChildProcess
 from pgq_worker.registration import Registration, Standing, State
@@ -63,11 +64,19 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._loaded = False
         self._soloists = 0
+        self._past = Measures()
+        """What children counted that have ended."""
+        self._deaths = 0
+        self._began = time.monotonic()
+        self._loop: asyncio.AbstractEventLoop
         self._group: anyio.abc.TaskGroup
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises `ConfigError` when the app cannot be loaded."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        if self._plan.metrics_port is not None:
+            port = metrics.serve(self._ask, self._plan.metrics_host, self._plan.metrics_port)
+            log.info("metrics are at http://%s:%d/metrics", self._plan.metrics_host, port)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         try:
@@ -201,6 +210,7 @@ class Supervisor:
                 pooled=self._plan.pooled,
                 log_level=self._plan.log_level,
                 log_format=self._plan.log_format,
+                measures=self._plan.metrics_port is not None,
             )
         )
         self._children[child.executor] = child
@@ -217,9 +227,11 @@ class Supervisor:
             group.cancel_scope.cancel()
         held = child.slots.held()
         del self._children[child.executor]
+        self._past = total([self._past, child.measures])
         child.close()
         in_order = status == 0 or self._stopping.is_set()
         if not in_order and status != REFUSED:
+            self._deaths += 1
             log.error(
                 "child %d ended %s",
                 child.executor,
@@ -244,6 +256,8 @@ class Supervisor:
                 case {"kind": "refused", "reason": str(reason)}:
                     child.refusal = reason
                     log.error("%s", reason)
+                case {"kind": "measures", "values": dict(values)}:
+                    child.measures = Measures.load(values)
                 case {"kind": "expired"}:
                     self._standing.hurry()
                 case _:
@@ -304,6 +318,27 @@ class Supervisor:
                             )
                         child.kill()
             await asyncio.sleep(_TICK)
+
+    # Metrics
+
+    def _ask(self) -> metrics.Standing:
+        """How the worker stands, for the thread that tells its metrics."""
+        return asyncio.run_coroutine_threadsafe(self._tell(), self._loop).result(5)
+
+    async def _tell(self) -> metrics.Standing:
+        children = list(self._children.values())
+        return metrics.Standing(
+            registered=self._standing.registration is not None,
+            draining=self.state() == "draining",
+            slots=self._plan.slots,
+            busy_slots=self.busy(),
+            held_jobs=len(self.held()),
+            children=len(children),
+            child_deaths=self._deaths,
+            heartbeat_age_seconds=time.monotonic() - (self._standing.answered_at or self._began),
+            clock_skew_seconds=self._standing.clock_skew,
+            measures=total([self._past, *(child.measures for child in children)]),
+        )
 
     # Life and end
 
