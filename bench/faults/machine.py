@@ -364,7 +364,7 @@ class Machine(RuleBasedStateMachine):
         )
         sight = self.field.look(session)
         if both:
-            (cancelled, lost), ((said_cancelled, said_lost, _),) = both
+            (cancelled, lost), ((said_cancelled, said_lost, *_),) = both
             if (cancelled, lost) != (set(said_cancelled), set(said_lost)):
                 raise Broken(f"heartbeat told {both[1]}, not {both[0]}")
             gone = self.witness.changed(session, sight)

@@ -92,7 +92,7 @@ RULES: Mapping[str, Rule] = {
     # A failure uses up no attempt.
     "attempts_not_charged": Rule(
         "fail_many.sql",
-        (("f.run_at, f.job_id, f.lane, f.attempt,", "f.run_at, f.job_id, f.lane, f.attempt - 1,"),),
+        (("f.attempt,\n            f.crashes,", "f.attempt - 1,\n            f.crashes,"),),
     ),
     # Who has ended still has its unique key.
     "keys_not_freed": Rule("_free_keys.sql", (("and k.job_id = i.id", "and false"),)),
@@ -142,6 +142,7 @@ WORKER = frozenset(
         "no_polling",
         "nothing_released",
         "suspects_in_company",
+        "wakes_only",
         "want_of_room_is_final",
     }
 )

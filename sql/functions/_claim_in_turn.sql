@@ -26,18 +26,20 @@ returns table (
 )
 language plpgsql
 set search_path = ''
-set pgq.in_turn = 'on'
 as $$
 declare
     v_slot integer;
 begin
     -- A lock of the session, given back at once: a transaction's would be held by whoever stays in it.
     v_slot := pgq._slot(p_queues);
+    -- Not by the function's own settings, which only a superuser may give a name that no module has.
+    perform set_config('pgq.in_turn', 'on', true);
     return query
     select *
     from pgq.claim(
         p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects, p_limit
     );
+    perform set_config('pgq.in_turn', '', true);
     perform pg_advisory_unlock(1885827434, v_slot);
 exception
     when query_canceled or others then

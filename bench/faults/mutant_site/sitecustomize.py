@@ -93,6 +93,19 @@ def suspects_in_company() -> None:
     Claims.__init__ = claim_any  # type: ignore[method-assign]
 
 
+def wakes_only() -> None:
+    """A worker neither polls nor looks for what it missed while it did not listen."""
+    from pgq_worker.listening import Listener
+
+    no_polling()
+    begin = Listener.__init__
+
+    def begin_deaf(self: Listener, *words: Any, hear: Any, **named: Any) -> None:
+        begin(self, *words, hear=lambda message: message and hear(message), **named)
+
+    Listener.__init__ = begin_deaf  # type: ignore[method-assign]
+
+
 def want_of_room_is_final() -> None:
     """A database without room, or that takes no writes, has refused what was said to it."""
     from pgq import database

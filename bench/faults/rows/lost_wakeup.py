@@ -45,5 +45,5 @@ ROW = Row(
     short=15,
     full=300,
     brief=8,
-    mutants={"no_polling": "picked up after more than 20 polls"},
+    mutants={"wakes_only": "picked up after more than 20 polls"},
 )
