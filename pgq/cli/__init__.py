@@ -24,6 +24,7 @@ BUILT_IN = {
     "migrate": "pgq.cli.schema:migrate",
     "operation": "pgq.cli.operation:operation",
     "queue": "pgq.cli.queue:queue",
+    "systemd": "pgq.cli.systemd:systemd",
     "token": "pgq.cli.token:token",
     "version": "pgq.cli.schema:version",
     "workers": "pgq.cli.workers:workers",

@@ -27,18 +27,27 @@ class Server(uvicorn.Server):
     The first signal stops it in good order, the second one at once; both end with status 0.
     """
 
-    def __init__(self, application: Starlette, config: uvicorn.Config) -> None:
+    def __init__(self, application: Starlette, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
         self._application = application
+        self._settings = settings
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            self._application.state.services.life.begin(url(self._settings, sockets[0]))
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in good order."""
-        self._application.state.services.stopping.set()
+        services = self._application.state.services
+        services.life.end()
+        services.stopping.set()
         await super().shutdown(sockets)
 
 
@@ -103,7 +112,7 @@ def server(settings: Settings) -> Server:
     )
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not look at it for each few requests
-    return Server(application, config)
+    return Server(application, config, settings)
 
 
 @contextmanager

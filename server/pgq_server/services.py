@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import anyio
 
+from pgq.sd_notify import Notifier
 from pgq_server.access import Access
 from pgq_server.events import Events
 from pgq_server.gateway import Database
+from pgq_server.life import Life
 from pgq_server.settings import Settings
 from pgq_server.streams import Streams
 from pgq_server.tailing import Tails
@@ -34,6 +36,7 @@ class Services:
     events: Events
     tails: Tails
     streams: Streams
+    life: Life
     stopping: anyio.Event
     """Set when the server begins to stop: streams and long polls end."""
 
@@ -51,12 +54,14 @@ async def opened(settings: Settings) -> AsyncIterator[Services]:
         events=Events(db),
         tails=Tails(db),
         streams=Streams(access),
+        life=Life(db, Notifier.from_environment()),
         stopping=anyio.Event(),
     )
     try:
         async with anyio.create_task_group() as tasks:
             for each in (services.watcher, services.events, services.tails, services.streams):
                 tasks.start_soon(each.run)
+            tasks.start_soon(services.life.run)
             tasks.start_soon(_end_waits, services)
             yield services
             services.stopping.set()

@@ -112,6 +112,7 @@ def test_systemd_is_told_of_readiness_life_and_end(
 
     heard(systemd, "READY=1")
     heard(systemd, "WATCHDOG=1")
+    heard(systemd, "STATUS=worker 1: claiming, 0 of 16 busy")
     worker.terminate()
     heard(systemd, "STOPPING=1")
 

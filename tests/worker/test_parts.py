@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
@@ -16,11 +17,13 @@ import pytest
 from pgq import App
 from pgq.errors import ConfigError, Unavailable
 from pgq_worker import arrays
+from pgq_worker.claims import Claims
 from pgq_worker.dispatcher import BYTES, Dispatcher
 from pgq_worker.execution import MESSAGE_LENGTH, TRACEBACK_LENGTH, Execution, described
 from pgq_worker.jobs import ClaimedJob, Row
 from pgq_worker.lines import CAPACITY, Lines
 from pgq_worker.plan import Plan, parse_queues
+from pgq_worker.processes import STALLED, ChildProcess
 from pgq_worker.registration import Registration, Standing
 from pgq_worker.reports import Reports
 from pgq_worker.sessions import Session
@@ -53,6 +56,91 @@ def test_reader_of_slots_sees_what_the_writer_holds() -> None:
     [left] = supervisor.held()
     assert (left.id, left.begun, left.overdue(1e9)) == (7, True, -math.inf)
     assert child.free_count == 3
+
+
+def supervised(slots: Slots) -> ChildProcess:
+    """A child that started long ago, as its supervisor sees it."""
+    child = ChildProcess.__new__(ChildProcess)
+    child.slots, child.started_at = slots, 0.0
+    return child
+
+
+def test_child_whose_claims_are_not_answered_makes_no_progress() -> None:
+    slots = Slots(size=1)
+    child, now = supervised(slots), time.monotonic()
+    slots.tick(0)
+
+    assert child.progresses(now, poll=1.0)
+    slots.turn(now - STALLED)
+    assert child.progresses(now, poll=1.0)
+    slots.turn(now - STALLED - 2)
+    assert not child.progresses(now, poll=1.0)
+    assert child.progresses(now, poll=60.0)
+    slots.turn(None)
+    assert child.progresses(now, poll=1.0)
+
+
+def test_child_that_a_handler_holds_up_is_stuck_when_that_is_out_of_time() -> None:
+    slots = Slots(size=1)
+    child, later = supervised(slots), time.monotonic() + 100
+    slots.tick(1)
+    slot = slots.take(7, uuid4().bytes, 60.0)
+
+    assert not child.progresses(later, poll=1.0)
+    slots.begin(slot, later - 50)
+    assert child.progresses(later, poll=1.0)
+    slots.begin(slot, later - 100)
+    assert not child.progresses(later, poll=1.0)
+
+
+@pytest.mark.anyio
+async def test_claims_that_are_refused_are_no_progress(
+    conn: psycopg.Connection[Any], dsn: str
+) -> None:
+    (worker,) = conn.execute(
+        "select worker from pgq.register_worker('w', array['default'], 1)"
+    ).fetchone() or (0,)
+    conn.execute("alter function pgq.claim rename to claim_is_gone")
+    slots, session = Slots(size=10), Session(dsn, name="claims", prepare=False)
+    lines = Lines(session)
+    async with asyncio.TaskGroup() as group:
+        dispatcher = Dispatcher(
+            Execution(App(), slots=slots, lines=lines),
+            Reports(session, session, slots),
+            lines,
+            slots,
+            limits={"default": 1},
+            concurrency=1,
+            alone=False,
+            group=group,
+        )
+        claims = Claims(
+            session,
+            dispatcher,
+            slots,
+            executor=1,
+            queues=["default"],
+            suspects=False,
+            poll=0.01,
+        )
+        running = group.create_task(claims.run())
+        await until_true(lambda: slots.turned_at == math.inf)
+        claims.resume(worker, 0.01)
+        await until_true(lambda: slots.turned_at < math.inf)
+        began_at = slots.turned_at
+        await asyncio.sleep(0.2)
+        assert slots.turned_at == began_at
+        conn.execute("alter function pgq.claim_is_gone rename to claim")
+        await until_true(lambda: slots.turned_at > began_at)
+        claims.stop()
+        await running
+    await session.close()
+
+
+async def until_true(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("value", ["", 'a"b', "a\\b", "{a,b}", "null", " ", "é\n\t", "a'b"])

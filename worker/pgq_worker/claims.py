@@ -114,16 +114,20 @@ class Claims:
         """Claim, until stopped."""
         while not self._stopping:
             if not self._permitted.is_set():
+                self._slots.turn(None)
                 await self._leave()
                 await self._permitted.wait()
+                self._slots.turn(time.monotonic())
             try:
                 await self._round()
+                self._slots.turn(time.monotonic())
             except WorkerExpired:
                 self.suspend()
                 self.expired.set()
             except (PgqError, psycopg.Error) as error:
                 log.error("cannot claim: %s", error)
                 await asyncio.sleep(self._poll * random.uniform(0.5, 1.0))  # noqa: S311
+        self._slots.turn(None)
         self.ended.set()
         await self._leave()
 
@@ -240,6 +244,7 @@ class Claims:
         self._dispatcher.has_room.clear()
         if self._dispatcher.room() or self._stopping:
             return
+        self._slots.turn(None)
         try:
             async with asyncio.timeout(SATURATED if self._entered_at is not None else None):
                 await self._dispatcher.has_room.wait()

@@ -15,6 +15,11 @@ from pgq_worker.measures import Measures
 from pgq_worker.plan import ChildPlan
 from pgq_worker.slots import Held, Slots, allocate
 
+STUCK = 10.0
+"""Seconds after which an event loop that does not turn is stuck."""
+STALLED = 30.0
+"""Seconds, and a poll interval, in which a claim is answered, unless there is no room for jobs."""
+
 
 class ChildProcess:
     """A running child: a fresh interpreter, a channel to it, and the memory of what it holds."""
@@ -79,10 +84,12 @@ class ChildProcess:
         """Whether no handler runs in it."""
         return self.ready and not self.slots.busy
 
-    def progresses(self, now: float) -> bool:
-        """Whether its loop turns, or a handler holds it up that has not used up its time."""
-        since = max(self.slots.ticked_at, self.started_at)
-        return now - since < 10 or any(h.begun and h.overdue(now) < 10 for h in self.slots.held())
+    def progresses(self, now: float, poll: float) -> bool:
+        """Whether its loops turn, or a handler holds them up that has not used up its time."""
+        ticked_at, turned_at = self.slots.ticked_at, self.slots.turned_at
+        if now - max(ticked_at, self.started_at) < STUCK:
+            return not turned_at or now - turned_at < STALLED + poll
+        return any(held.begun and held.overdue(now) < STUCK for held in self.slots.held())
 
     def send(self, kind: str, **fields: Any) -> None:
         self.channel.send(kind, **fields)

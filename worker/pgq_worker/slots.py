@@ -23,6 +23,8 @@ _HEADER, _WORDS = 8, _SLOT.size // _WORD
 _BEGUN, _TIMEOUT, _ID = 2, 3, 4
 _CLAIM = slice(2 * _WORD, 4 * _WORD)
 """Of the header, after the tick and the number of handlers: the token of the claim under way."""
+_TURN = 4
+"""Then: when the claim loop last came round."""
 _NO_CLAIM = bytes(2 * _WORD)
 
 
@@ -113,11 +115,20 @@ class Slots:
         self._times[0] = time.monotonic()
         self._numbers[1] = busy
 
+    def turn(self, at: float | None) -> None:
+        """The claim loop has come round; None: it has nothing to do until it is told."""
+        self._times[_TURN] = math.inf if at is None else at
+
     # The reader's side
 
     @property
     def ticked_at(self) -> float:
         return self._times[0]
+
+    @property
+    def turned_at(self) -> float:
+        """When the claim loop came round; 0 before it begins, infinite while it need not."""
+        return self._times[_TURN]
 
     @property
     def busy(self) -> int:

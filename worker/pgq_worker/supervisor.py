@@ -343,11 +343,22 @@ class Supervisor:
     # Life and end
 
     async def _show_life(self) -> None:
-        interval = self._notifier.watchdog_interval
-        while interval is not None:
+        while self._notifier.is_heard:
             if self._is_well():
                 self._notifier.alive()
-            await asyncio.sleep(interval)
+            if self._standing.answered_at and not self._stopping.is_set():
+                self._notifier.status(self._status())
+            await asyncio.sleep(self._notifier.interval)
+
+    def _status(self) -> str:
+        registration = self._standing.registration
+        if registration is None:
+            return "registering anew: the worker has expired"
+        silent = time.monotonic() - self._standing.answered_at
+        if silent > registration.heartbeat + 2:
+            return f"worker {registration.worker}: no heartbeat answered for {silent:.0f} s"
+        what = "draining" if self._standing.draining else "claiming"
+        return f"worker {registration.worker}: {what}, {self.busy()} of {self._plan.slots} busy"
 
     def _is_well(self) -> bool:
         now = time.monotonic()
@@ -355,7 +366,7 @@ class Supervisor:
         return (
             registration is not None
             and now - self._standing.answered_at < registration.lease
-            and all(child.progresses(now) for child in self._children.values())
+            and all(child.progresses(now, registration.poll) for child in self._children.values())
         )
 
     async def _drain(self) -> None:
