@@ -101,7 +101,7 @@ def wakes_only() -> None:
     begin = Listener.__init__
 
     def begin_deaf(self: Listener, *words: Any, hear: Any, **named: Any) -> None:
-        begin(self, *words, hear=lambda message: message and hear(message), **named)
+        begin(self, *words, hear=lambda message: hear(message) if message else None, **named)
 
     Listener.__init__ = begin_deaf  # type: ignore[method-assign]
 
