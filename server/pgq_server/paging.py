@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pgq_server.models.base import Reply
 
@@ -39,12 +40,19 @@ def decode(cursor: str) -> int:
     return min(int.from_bytes(base64.urlsafe_b64decode(f"{cursor}=")), 2**63 - 1)
 
 
+_PATTERN = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$"
+
+
+def _cursor(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_PATTERN, value):
+        raise ValueError("expected the `next` of an earlier answer, unchanged")
+    return value
+
+
 Cursor = Annotated[
     str,
-    Field(
-        pattern="^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$",
-        description="The `next` of an earlier answer.",
-    ),
+    Field(pattern=_PATTERN, description="The `next` of an earlier answer."),
+    BeforeValidator(_cursor),
 ]
 
 

@@ -77,8 +77,9 @@ def listen(settings: Settings) -> socket.socket:
         family, _, _, _, address = found[0]
         listening = socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
         raise ConfigError(
-            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}"
+            f"cannot listen on {settings.host}, port {settings.port}: {why}"
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD)

@@ -50,5 +50,7 @@ def test_a_schema_that_is_missing_is_one_line(tmp_path: Path, empty_dsn: str) ->
 
 def test_a_port_that_is_taken_is_one_line(serve: Callable[..., Service], service: Service) -> None:
     port = service.url.rpartition(":")[2]
-    with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1, port {port}"):
+    with pytest.raises(
+        AssertionError, match=f"cannot listen on 127.0.0.1, port {port}: [A-Z][a-z ]+\n"
+    ):
         serve("--port", port)

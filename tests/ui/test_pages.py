@@ -11,7 +11,7 @@ from scenes import shop
 from serving import Service
 
 from sql.states import job_in
-from sql.support import Conn, insert
+from sql.support import Conn, insert, register, running
 
 PAGES = {
     "overview": "/ui",
@@ -68,6 +68,14 @@ def test_long_names_fit(tabs: Tabs, service: Service, conn: Conn, size: tuple[in
         if page not in ("queue", "job-running"):
             tab.go(path.format(failed=job, dead=job)).find("main h1, main h2").first.wait_for()
             assert not tab.is_too_wide(), page
+
+
+def test_overview_tells_slots_that_are_busy_from_jobs_that_are_held(tab: Tab, conn: Conn) -> None:
+    register(conn, slots=1)
+    running(conn)
+    running(conn)
+    tab.go("/ui").see("0 of 1 slot busy")
+    assert tab.text("#figure-running") == "2"
 
 
 def test_empty_pages_say_what_to_do(tab: Tab) -> None:
