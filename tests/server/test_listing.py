@@ -111,3 +111,8 @@ def test_dead_letters_are_listed_page_by_page(hall: Hall) -> None:
     assert (letter["error_class"], letter["message"]) == ("ValueError", "no such user")
     assert walked(hall, DEAD, queue="buried", fingerprint=letter["fingerprint"]) == jobs[::-1]
     assert walked(hall, DEAD, queue="buried", fingerprint="other") == []
+
+
+def test_a_cursor_that_is_none_is_told_where_to_get_one(hall: Hall) -> None:
+    found = problem(hall.api.get(JOBS, params={"cursor": "nonsense"}), 422, "invalid-request")
+    assert "`next` of an earlier answer" in found["detail"]
