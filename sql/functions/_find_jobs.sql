@@ -231,6 +231,8 @@ begin
         when p_filter ? 'state' then array[p_filter ->> 'state']
         when p_filter ? 'fingerprint' then '{dead}'
         when p_filter ? 'verb' then pgq._verb_states(p_filter ->> 'verb')
+        -- No other job has a worker, and their rows name it.
+        when p_filter ? 'worker' then '{running,succeeded,cancelled,dead}'
     end;
     if v_states is null then
         v_sources := 'select j.* from pgq.job j';
@@ -239,18 +241,11 @@ begin
                 case when p_filter ? 'queue' then 'j.queue = $7' end,
                 case when p_filter ? 'queues' then 'j.queue = any ($8)' end
             ] || v_of_job || array[
-                case
-                    when p_filter ? 'worker' then
-                        'coalesce((select l.worker from pgq.lease l where l.job_id = j.id), '
-                        '(select f.worker from pgq.finished f where f.job_id = j.id), '
-                        '(select d.worker from pgq.dead d where d.job_id = j.id)) = $11'
-                    else
-                        'coalesce((select 1 from pgq.finished f where f.job_id = j.id), '
-                        '(select 1 from pgq.ready r where r.job_id = j.id), '
-                        '(select 1 from pgq.lease l where l.job_id = j.id), '
-                        '(select 1 from pgq.delayed y where y.job_id = j.id), '
-                        '(select 1 from pgq.dead d where d.job_id = j.id)) is not null'
-                end
+                'coalesce((select 1 from pgq.finished f where f.job_id = j.id), '
+                '(select 1 from pgq.ready r where r.job_id = j.id), '
+                '(select 1 from pgq.lease l where l.job_id = j.id), '
+                '(select 1 from pgq.delayed y where y.job_id = j.id), '
+                '(select 1 from pgq.dead d where d.job_id = j.id)) is not null'
             ],
             null
         );

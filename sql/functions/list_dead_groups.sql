@@ -32,27 +32,38 @@ begin
     perform pgq._check_limit(p_limit, 10000);
     return query
     with grouped as (
+        -- By lane first: array_agg(distinct) would sort all letters, in more than twice the time.
         select
-            d.fingerprint,
-            count(*) as n,
-            min(d.died_at) as first_at,
-            max(d.died_at) as last_at,
-            max(d.job_id) as last_id,
-            array_agg(distinct d.lane) as lanes
+            b.fingerprint,
+            sum(b.n)::bigint as n,
+            min(b.first_at) as first_at,
+            max(b.last_at) as last_at,
+            max(b.last_id) as last_id,
+            array_agg(b.lane) as lanes
         from (
-            select x.fingerprint, x.died_at, x.job_id, x.lane
-            from pgq.dead x
-            order by x.died_at desc, x.job_id desc
-            limit 100000
-        ) d
-        where (p_queue is null and p_queues is null)
-            or d.lane = any (array(
-                select distinct l.lane
-                from pgq.lane l
-                where (p_queue is null or l.queue = p_queue)
-                    and (p_queues is null or l.queue = any (p_queues))
-            ))
-        group by d.fingerprint
+            select
+                d.fingerprint,
+                d.lane,
+                count(*) as n,
+                min(d.died_at) as first_at,
+                max(d.died_at) as last_at,
+                max(d.job_id) as last_id
+            from (
+                select x.fingerprint, x.died_at, x.job_id, x.lane
+                from pgq.dead x
+                order by x.died_at desc, x.job_id desc
+                limit 100000
+            ) d
+            where (p_queue is null and p_queues is null)
+                or d.lane = any (array(
+                    select distinct l.lane
+                    from pgq.lane l
+                    where (p_queue is null or l.queue = p_queue)
+                        and (p_queues is null or l.queue = any (p_queues))
+                ))
+            group by d.fingerprint, d.lane
+        ) b
+        group by b.fingerprint
     )
     select
         g.fingerprint,
@@ -67,7 +78,7 @@ begin
         array(
             select distinct l.queue from pgq.lane l where l.lane = any (g.lanes) order by l.queue
         )
-    from grouped g
+    from (select x.* from grouped x order by x.last_at desc, x.last_id desc) g
     cross join lateral (
         select d.reason, d.error_class, d.message, j.task
         from pgq.dead d

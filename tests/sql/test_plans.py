@@ -255,6 +255,7 @@ def do_list_jobs(conn: Conn) -> None:
         call(conn, "list_jobs", state=state)
         call(conn, "list_jobs", state=state, queues=["q1", "q3"], after=0)
         call(conn, "list_jobs", state=state, tag="none", rows=1_000)
+    call(conn, "list_jobs", worker=-1, rows=1_000)
 
 
 def do_count_jobs(conn: Conn) -> None:
