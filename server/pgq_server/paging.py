@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Total(Reply):
-    """How many there are, counted up to a cap."""
+    """How many there are, counted up to a cap, for a while."""
 
     n: int
-    capped: bool = Field(description="There are more than these.")
+    capped: bool = Field(description="There are more than these, or may be.")
 
 
 class Page(Reply, Generic[T]):

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+import httpx
+import psycopg
 import pytest
 from serving import Hall, bury, enqueue, problem
+
+from pgq_server import app
+from pgq_server.api import jobs
+from pgq_server.settings import Settings
 
 JOBS = "/api/v1/jobs"
 DEAD = "/api/v1/dead"
@@ -50,8 +57,27 @@ def test_a_total_is_capped(hall: Hall) -> None:
     hall.conn.execute(
         "insert into pgq.job (task, queue) select 'mail', 'lots' from generate_series(1, 10001)"
     )
-    found = hall.api.get(JOBS, params={"queue": "lots", "total": "true", "limit": 1}).json()
+    query = {"queue": "lots", "state": "ready", "total": "true", "limit": 1}
+    found = hall.api.get(JOBS, params=query).json()
     assert found["total"] == {"n": 10_000, "capped": True}
+
+
+@pytest.mark.anyio
+async def test_a_count_that_had_no_time_to_end_says_so(
+    dsn: str, conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "COUNTING", timedelta(0))
+    for _ in range(3):
+        enqueue(conn)
+    application = app.create(Settings(dsn=dsn))
+    transport = httpx.ASGITransport(application, client=("127.0.0.1", 1))
+    async with (
+        application.router.lifespan_context(application),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as api,
+    ):
+        found = (await api.get(JOBS, params={"total": "true"})).json()
+    assert found["total"] == {"n": 1, "capped": True}
+    assert len(found["items"]) == 3
 
 
 @pytest.mark.parametrize(

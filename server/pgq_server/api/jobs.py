@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from pgq import errors, producer
@@ -13,7 +14,7 @@ from pgq_server import masking, paging
 from pgq_server.access import Identity, Scope
 from pgq_server.call import Answer, Call
 from pgq_server.documents import RawJson
-from pgq_server.gateway import Gateway, Verb, verb
+from pgq_server.gateway import Gateway, Row, Verb, verb
 from pgq_server.models.base import Empty, JobPath, columns_of
 from pgq_server.models.jobs import (
     Attempt,
@@ -47,6 +48,7 @@ from pgq_server.problems import Refusal, located
 from pgq_server.routes import API, Method, Route
 
 DETAIL = columns_of(JobDetail)
+TOTAL = ("n", "capped", "looked_to")
 SEES_ALL: tuple[Scope, ...] = ("enqueue", "operate")
 """Scopes of those who see payloads unmasked."""
 ENDED = ("succeeded", "cancelled", "dead")
@@ -56,6 +58,10 @@ _UNTOLD = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 """Escapes in JSON that a verb cannot tell as text, while a column of type json keeps them."""
 CAP = 10_000
 """Up to here jobs are counted."""
+INSIDE, OUTSIDE = timedelta(seconds=2), timedelta(seconds=0.15)
+"""How long a search may take inside payloads, and elsewhere."""
+COUNTING = timedelta(seconds=0.1)
+"""How long the total may take."""
 
 
 async def create(call: Call[None, None, AnyNewJob]) -> Answer:
@@ -111,10 +117,11 @@ async def list_jobs(call: Call[None, JobQuery]) -> JobPage:
             **filters,
             **{edge: place},
             p_limit=query.limit + 1,
+            p_budget=INSIDE if query.payload else OUTSIDE,
         )
     ]
     if query.total:
-        verbs.append(verb("count_jobs", ("n", "capped"), **filters, p_cap=CAP))
+        verbs.append(verb("count_jobs", TOTAL, **filters, p_cap=CAP, p_budget=COUNTING))
     found, *counted = await call.db.batch(*verbs)
     looked_to = next((row["looked_to"] for row in found if row["id"] is None), None)
     rows, more = paging.cut([row for row in found if row["id"] is not None], query.limit)
@@ -124,9 +131,14 @@ async def list_jobs(call: Call[None, JobQuery]) -> JobPage:
     return JobPage(
         items=[JobSummary(**row) for row in rows],
         next=None if goes_on is None else paging.encode(goes_on),
-        total=Total(**counted[0][0]) if counted else None,
+        total=total(counted[0][0]) if counted else None,
         looked_to=None if more else looked_to,
     )
+
+
+def total(row: Row) -> Total:
+    """What `count_jobs` tells; what it had no time to look at may be more."""
+    return Total(n=row["n"], capped=row["capped"] or row["looked_to"] is not None)
 
 
 async def show(call: Call[JobPath, Wait]) -> JobDetail:

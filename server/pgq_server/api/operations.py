@@ -7,7 +7,7 @@ from typing import Any
 
 from pgq.errors import BadArgument
 from pgq_server.access import Identity
-from pgq_server.api.jobs import CAP, filters_of
+from pgq_server.api.jobs import CAP, TOTAL, filters_of, total
 from pgq_server.call import Answer, Call
 from pgq_server.gateway import verb
 from pgq_server.models.base import Empty, columns_of
@@ -20,7 +20,6 @@ from pgq_server.models.operations import (
     Operations,
     Preview,
 )
-from pgq_server.paging import Total
 from pgq_server.problems import Refusal, located
 from pgq_server.routes import API, Route
 
@@ -102,9 +101,9 @@ async def started(call: Call[Any, Any, Any], **arguments: Any) -> Answer:
 async def _preview(call: Call[None, None, NewOperation], filters: dict[str, Any]) -> Preview:
     body = call.body
     row = await call.db.row(
-        "count_jobs", ("n", "capped"), **filters, p_ids=body.ids, p_verb=body.verb, p_cap=CAP
+        "count_jobs", TOTAL, **filters, p_ids=body.ids, p_verb=body.verb, p_cap=CAP
     )
-    return Preview(preview=Total(**row))
+    return Preview(preview=total(row))
 
 
 ROUTES = (
