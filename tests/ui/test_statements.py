@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,9 +13,9 @@ import httpx
 import pytest
 from scenes import shop
 
-from pgq_server import app, gateway
+from pgq_server import app, gateway, routes
 from pgq_server.settings import Settings
-from sql.support import Conn
+from sql.support import Conn, value
 
 COSTS = {
     "/ui": 5,
@@ -31,10 +32,12 @@ COSTS = {
     "/ui/queues/mail/settings": 1,
     "/ui/queues/mail/pause": 0,
     "/ui/workers": 1,
+    "/ui/workers/{worker}/drain": 1,
     "/ui/dead": 2,
     "/ui/dead?fingerprint=x": 3,
     "/ui/operations": 1,
     "/ui/operations/new?verb=retry&q=queue:mail": 1,
+    "/ui/operations/{operation}": 1,
     "/ui/new": 1,
     "/ui/suggestions?word=queue:": 3,
     "/ui/login": 0,
@@ -71,6 +74,14 @@ async def counting(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[F
         yield fetch
 
 
+def test_the_cost_of_every_page_is_known() -> None:
+    asked = {path.partition("?")[0] for path in COSTS}
+    for route in routes.table():
+        if route.method == "GET" and route.path.startswith("/ui") and "static" not in route.path:
+            pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)
+            assert any(re.fullmatch(pattern, path) for path in asked), route.path
+
+
 def test_a_page_costs_a_fixed_number_of_statements(
     dsn: str, conn: Conn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,13 +90,17 @@ def test_a_page_costs_a_fixed_number_of_statements(
 
 
 async def _compare(dsn: str, conn: Conn, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = shop(conn)
+    names = {
+        **shop(conn),
+        "worker": value(conn, "select min(id) from pgq.list_workers()"),
+        "operation": value(conn, "select pgq.start_operation('cancel', p_ids => array[1])"),
+    }
     async with counting(dsn, monkeypatch) as fetch:
-        few = {path: await fetch(path.format(**jobs)) for path in COSTS}
+        few = {path: await fetch(path.format(**names)) for path in COSTS}
         assert few == COSTS
         conn.execute(
             "insert into pgq.job (task, queue) "
             "select 'task ' || n % 50, 'queue ' || n % 100 from generate_series(1, 2000) n"
         )
-        many = {path: await fetch(path.format(**jobs)) for path in COSTS}
+        many = {path: await fetch(path.format(**names)) for path in COSTS}
         assert many == COSTS
