@@ -13,7 +13,9 @@ import processes
 import servers
 from pgq.postgres import Postgres
 from pgq_bench.figures import Figure, Round, compared, percentile
-from pgq_bench.steps import STEPS
+from pgq_bench.history import Sights
+from pgq_bench.steps import STEPS, pages
+from pgq_server import routes
 
 
 @pytest.fixture
@@ -76,3 +78,27 @@ def test_percentiles_are_values_that_were_measured() -> None:
     values = [float(n) for n in range(100, 0, -1)]
     assert [percentile(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
     assert percentile([7.0], 0.5) == 7.0
+
+
+def test_every_page_and_every_answer_that_reads_is_measured() -> None:
+    asked = {question.route.path for question in pages.questions(SIGHTS)}
+    readable = {
+        route.path
+        for route in routes.table()
+        if route.method == "GET"
+        and route.path != "/"
+        and route.media not in ("text/event-stream", "application/octet-stream")
+    }
+    assert asked == readable
+    assert pages.PLAIN.keys() | pages.SEARCHES.keys() | pages.INSIDE.keys() <= readable
+
+
+def test_a_page_is_as_slow_as_the_slowest_of_its_questions() -> None:
+    found = [question for question in pages.questions(SIGHTS) if question.route.path == "/ui"]
+    took = {question: [10.0 * n] * 3 for n, question in enumerate(found, 1)}
+    median, late = pages.figures(took)
+    assert (median.value, median.most, late.most) == (10.0 * len(found), 100, 300)
+    assert found[-1].words in median.name
+
+
+SIGHTS = Sights(jobs={"old": 1, "running": 2}, queue="mail", worker=1, operation=1, fingerprint="0")

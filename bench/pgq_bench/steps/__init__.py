@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pgq_bench.bench import Bench
 from pgq_bench.figures import Figure
-from pgq_bench.steps import backlog, bulk, drain, enqueue, latency, memory, pinned, service
+from pgq_bench.steps import backlog, bulk, drain, enqueue, latency, memory, pages, pinned, service
 
 STEPS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "enqueue": enqueue.run,
@@ -17,4 +17,5 @@ STEPS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "latency": latency.run,
     "memory": memory.run,
     "service": service.run,
+    "pages": pages.run,
 }
