@@ -260,8 +260,11 @@ begin
             );
         end if;
         select string_agg(
-            format('select x.job_id as id, x.lane, %s as worker, %s as fits from pgq.%I x where %s',
-                   s.worker, s.fits, s.source, s.condition),
+            -- Each in order: Postgres would sort all rows of all of them, not merge them.
+            format('(select x.job_id as id, x.lane, %s as worker, %s as fits from pgq.%I x where %s '
+                   'order by x.job_id %s)',
+                   s.worker, s.fits, s.source, s.condition,
+                   case when p_oldest_first then 'asc' else 'desc' end),
             ' union all '
         )
         into v_sources

@@ -54,14 +54,37 @@ begin
         limit case when num_nonnulls(p_queue, p_task, p_queues) = 0 then p_limit else 100000 end
     ) d
     cross join lateral (
-        select j.task, j.queue
-        from pgq.job j
-        where j.id = d.job_id
-            and (p_queue is null or j.queue = p_queue)
-            and (p_task is null or j.task = p_task)
-            and (p_queues is null or j.queue = any (p_queues))
-        offset 0
+        select j.task, j.queue from pgq.job j where j.id = d.job_id offset 0
     ) j
+    -- The lane tells the queue without a look at the job.
+    where (
+            (p_queue is null and p_queues is null)
+            or d.lane = any (array(
+                select distinct l.lane
+                from pgq.lane l
+                where (p_queue is null or l.queue = p_queue)
+                    and (p_queues is null or l.queue = any (p_queues))
+            ))
+        )
+        -- Letters with the same fingerprint have one task: one job of each tells it.
+        and (
+            p_task is null
+            or d.fingerprint = any (array(
+                select g.fingerprint
+                from (
+                    select y.fingerprint, max(y.job_id) as job_id
+                    from (
+                        select x.fingerprint, x.job_id
+                        from pgq.dead x
+                        where p_before is null or x.job_id < p_before
+                        order by x.job_id desc
+                        limit 100000
+                    ) y
+                    group by y.fingerprint
+                ) g
+                where (select j.task from pgq.job j where j.id = g.job_id) = p_task
+            ))
+        )
     order by d.job_id desc
     limit p_limit;
 end

@@ -256,6 +256,8 @@ def do_list_jobs(conn: Conn) -> None:
         call(conn, "list_jobs", state=state, queues=["q1", "q3"], after=0)
         call(conn, "list_jobs", state=state, tag="none", rows=1_000)
     call(conn, "list_jobs", worker=-1, rows=1_000)
+    for verb in ("cancel", "retry"):
+        call(conn, "count_jobs", verb=verb, task="none", rows=1_000)
 
 
 def do_count_jobs(conn: Conn) -> None:
@@ -267,6 +269,7 @@ def do_count_jobs(conn: Conn) -> None:
 def do_list_dead(conn: Conn) -> None:
     for queues in (None, ["q1", "q3"]):
         call(conn, "list_dead", queues=queues)
+        call(conn, "list_dead", queues=queues, task="none")
         call(conn, "list_dead_groups", queues=queues)
 
 
