@@ -17,7 +17,7 @@ from pgq_server.access import Scope
 from pgq_server.api import jobs
 from pgq_server.call import Answer, Call
 from pgq_server.documents import RawJson
-from pgq_server.gateway import Gateway, Row, verb
+from pgq_server.gateway import Gateway, Row
 from pgq_server.models.base import JobPath
 from pgq_server.models.seeds import (
     STATUSES,
@@ -85,8 +85,9 @@ async def list_jobs(call: Call[None, OldPage]) -> OldJobs:
     shown = found[skipped:]
     if not shown:
         return OldJobs([])
-    answers = await call.db.batch(*(verb("get_job", _JOB, p_id=job_id) for job_id in shown))
-    return OldJobs([OldJob(**_old(row)) for (row,) in answers])
+    return OldJobs(
+        [OldJob(**_old(row)) for row in await call.db.rows("get_jobs", _JOB, p_ids=shown)]
+    )
 
 
 async def show(call: Call[JobPath]) -> OldJob:

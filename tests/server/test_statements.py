@@ -42,6 +42,10 @@ STATEMENTS = {
     f"GET {API}/operations/{{id}}": 1,
     f"GET {API}/stats": 1,
     f"GET {API}/samples": 1,
+    "GET /metrics": 2,
+    "GET /jobs": 2,
+    "GET /jobs/{id}": 1,
+    "GET /workers": 1,
 }
 """By route; a list with `total` takes one more."""
 READING = [

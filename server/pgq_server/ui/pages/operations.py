@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -23,6 +23,8 @@ from pgq_server.ui.page import done, go, is_fragment, page_route, show
 CAP = 10_000
 EVER = "-infinity"
 """Since when jobs were made, where all of them are meant."""
+COUNTING = timedelta(seconds=0.2)
+"""How long the preview may count."""
 Verb = Literal["cancel", "retry", "run_now", "purge"]
 _COLUMNS = (
     "id", "verb", "filter::text", "rate", "state", "found", "done", "skipped", "started_at",
@@ -294,6 +296,7 @@ async def _preview(call: Call[Any, Any, Any], target: Target) -> tuple[int, bool
         **target.arguments,
         p_verb=target.scope.verb,
         p_cap=min(limit, CAP) if limit else CAP,
+        p_budget=COUNTING,
     )
     is_more = row["capped"] or row["looked_to"] is not None
     return row["n"], is_more and not (limit and row["n"] >= limit)
