@@ -73,7 +73,7 @@ def fill(session: Session, *, live: int, ended: int, say: Callable[[str], None])
     before = (today - DAYS // 2) << 32
     return Sights(
         jobs={**jobs, "running": running, "old": _newest(session, "succeeded", before)},
-        queue="queue 7",
+        queue="queue 6",
         worker=workers[0],
         operation=operation,
         fingerprint=value(session, "select fingerprint from pgq.list_dead(p_limit => 1)"),

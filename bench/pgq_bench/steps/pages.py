@@ -39,7 +39,6 @@ PLAIN: Mapping[str, Sequence[str]] = {
         "q=state:succeeded queue:{queue}",
         "q=created:<1h",
         "q=id:{old}",
-        "q=created:>20d",
         "q=payload.user.plan:pro",
         "sort=oldest",
         "before={old}",
@@ -63,7 +62,13 @@ PLAIN: Mapping[str, Sequence[str]] = {
 }
 """Queries, by route; all other routes are asked without one."""
 SEARCHES: Mapping[str, Sequence[str]] = {
-    "/ui/jobs": ("q=task:rare", "q=queue:rare", "q=state:ready tag:rare", "q=worker:{worker}"),
+    "/ui/jobs": (
+        "q=created:>20d",
+        "q=task:rare",
+        "q=queue:rare",
+        "q=state:ready tag:rare",
+        "q=worker:{worker}",
+    ),
     "/ui/dead": ("queue=rare", "task=rare"),
     "/ui/operations/new": ("verb=retry&q=task:rare", "verb=cancel&q=tag:rare"),
     "/api/v1/jobs": (
