@@ -32,13 +32,21 @@ LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 """Variables of libpq's that name a database."""
 
 
+SHARED_DATA_DIR = Path("/var/lib/pgq")
+
+
 def default_data_dir() -> Path:
-    """Where the embedded Postgres keeps its data; for root below /var, which others can reach."""
+    """Where the embedded Postgres keeps its data; below /var for root, since others can reach that,
+    and for a user without a home."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return SHARED_DATA_DIR
     if os.geteuid() == 0:
-        return Path("/var/lib/pgq")
+        return SHARED_DATA_DIR
     if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/pgq"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "pgq"
+        return home / "Library/Application Support/pgq"
+    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share") / "pgq"
 
 
 def _split(value: Any) -> Any:

@@ -214,6 +214,14 @@ def test_variable_that_is_no_setting_is_told_of(monkeypatch: pytest.MonkeyPatch)
     assert CliRunner().invoke(main, ["config"], env={"PGQ_SERVER_PROT": None}).stderr == ""
 
 
+def test_user_without_a_home_has_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert config.load().data_dir == Path("/var/lib/pgq")
+
+
 def test_every_setting_has_a_variable_of_its_own() -> None:
     variables = list(config.variables().values())
     assert len(set(variables)) == len(variables)
