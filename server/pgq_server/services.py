@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import anyio
 
+from pgq.connections import Statement
 from pgq.sd_notify import Notifier
+from pgq.upkeep import PATIENT, PROMPT, Upkeep
 from pgq_server.access import Access
 from pgq_server.events import Events
 from pgq_server.gateway import Database
@@ -61,6 +63,9 @@ async def opened(settings: Settings) -> AsyncIterator[Services]:
         async with anyio.create_task_group() as tasks:
             for each in (services.watcher, services.events, services.tails, services.streams):
                 tasks.start_soon(each.run)
+            for verbs in (PROMPT, PATIENT):
+                upkeep = Upkeep(lambda query: db.fetch(Statement(query, ())), verbs)
+                tasks.start_soon(upkeep.run)
             tasks.start_soon(services.life.run)
             tasks.start_soon(_end_waits, services)
             yield services

@@ -221,11 +221,7 @@ def test_a_lease_that_is_not_extended_runs_out(hall: Hall, queue: str) -> None:
     job = enqueue(hall.conn, queue=queue)
     (lease,) = claim(hall.api, queue, lease_seconds=0.001)
 
-    def is_back() -> bool:
-        hall.conn.execute("call pgq.tick()")
-        return state(hall, job) == "ready"
-
-    processes.wait(is_back)
+    processes.wait(lambda: state(hall, job) == "ready")
     problem(do(hall, lease, "complete"), 409, "lease-lost")
 
 

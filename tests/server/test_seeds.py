@@ -191,11 +191,7 @@ def test_a_worker_without_heartbeats_is_offline_and_loses_its_job(
     conn.execute("update pgq.worker set expires_at = pgq._clock()")
     conn.execute("update pgq.lease set expires_at = pgq._clock()")
 
-    def is_lost() -> bool:
-        conn.execute("call pgq.tick()")
-        return status(api, job["id"]) == "PENDING"
-
-    processes.wait(is_lost)
+    processes.wait(lambda: status(api, job["id"]) == "PENDING")
     (told,) = api.get("/workers").json()
     assert (told["id"], told["status"]) == (worker, "OFFLINE")
     problem(api.post("/workers/heartbeat", json={"worker_id": worker}), 409, "worker-expired")

@@ -16,6 +16,7 @@ import psycopg
 
 from pgq.errors import ConfigError, PgqError
 from pgq.sd_notify import Notifier
+from pgq.upkeep import PATIENT, PROMPT, Upkeep
 from pgq_worker import arrays, logs, metrics
 from pgq_worker.child import REFUSED, YIELD, slots_for
 from pgq_worker.execution import timed_out
@@ -27,7 +28,6 @@ from pgq_worker.registration import Registration, Standing, State
 from pgq_worker.reports import FAIL_MANY, RELEASE, fail_arguments
 from pgq_worker.sessions import Session
 from pgq_worker.slots import Held
-from pgq_worker.upkeep import PATIENT, PROMPT, Upkeep
 
 log = logs.get("supervisor")
 
@@ -84,8 +84,8 @@ class Supervisor:
                 for duty in (
                     self._standing.run,
                     self._standing.guard,
-                    Upkeep(self._sessions["upkeep"], PROMPT).run,
-                    Upkeep(self._sessions["slow upkeep"], PATIENT).run,
+                    Upkeep(self._sessions["upkeep"].fetch, PROMPT).run,
+                    Upkeep(self._sessions["slow upkeep"].fetch, PATIENT).run,
                     self._end_overdue,
                     self._show_life,
                 ):

@@ -1,19 +1,18 @@
-"""Calls the upkeep verbs, each as its own statement."""
+"""Calls the upkeep verbs, each as its own statement: every worker and every server does."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import Sequence
-from typing import LiteralString
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, LiteralString
 
 import psycopg
 
 from pgq.errors import PgqError, Unavailable
-from pgq_worker import logs
-from pgq_worker.sessions import Session
 
-log = logs.get("upkeep")
+log = logging.getLogger("pgq.upkeep")
 
 INTERVAL = 1.0
 """Seconds between rounds."""
@@ -21,6 +20,7 @@ BACKLOG = 20
 """Most times that a verb is called in one round, while it finds as much to do as it may."""
 
 Verb = tuple[str, LiteralString, int]
+Fetch = Callable[[LiteralString], Awaitable[Sequence[Sequence[Any]]]]
 
 PROMPT: Sequence[Verb] = (
     ("promote", "select pgq.promote()", 5000),
@@ -40,10 +40,10 @@ PATIENT: Sequence[Verb] = (
 
 
 class Upkeep:
-    """One round of verbs about once a second, over a session of its own."""
+    """One round of verbs about once a second; `fetch` runs a statement in autocommit."""
 
-    def __init__(self, session: Session, verbs: Sequence[Verb]) -> None:
-        self._session = session
+    def __init__(self, fetch: Fetch, verbs: Sequence[Verb]) -> None:
+        self._fetch = fetch
         self._verbs = verbs
         self._failing: set[str] = set()
 
@@ -57,7 +57,7 @@ class Upkeep:
     async def _call(self, name: str, query: LiteralString, most: int) -> None:
         try:
             for _ in range(BACKLOG):
-                rows = await self._session.fetch(query)
+                rows = await self._fetch(query)
                 if not rows or (rows[0][0] or 0) < most:
                     break
         except (PgqError, psycopg.Error) as error:
