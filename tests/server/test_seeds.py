@@ -169,7 +169,7 @@ def test_heartbeats_keep_a_job(api: httpx.Client, conn: Conn) -> None:
     post(api, "/jobs", **MAIL)
     worker = post(api, "/workers/register")["id"]
     job = post(api, "/jobs/next", worker_id=worker)
-    conn.execute("update pgq.lease set expires_at = pgq._clock() + '1 second'")
+    conn.execute("update pgq.lease set expires_at = pgq._clock() + '10 seconds'")
     # So old that the heartbeat of a worker that does not list it would give it back.
     conn.execute("update pgq.lease set claimed_at = claimed_at - interval '1 hour'")
     conn.execute(
