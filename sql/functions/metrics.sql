@@ -212,6 +212,12 @@ as $$
         where c.metric = 'lease'
             and c.label = 'expired'
     ),
+    measured as materialized (
+        select c.queue, c.metric, c.n, c.sum
+        from counted c
+        where c.metric in ('wait', 'run', 'total')
+            and c.bucket is null
+    ),
     setting as (
         select k.queue, s.paused_at, s.max_attempts, s.timeout
         from known k
@@ -235,33 +241,29 @@ as $$
     left join happened h on h.queue = s.queue and h.metric = k.metric and h.label is not distinct from k.label
     group by s.queue, k.metric, k.label
     union all
-    select h.metric, h.suffix, h.labels, h.value
+    select format('pgq_job_%s_seconds', h.metric), h.suffix, h.labels, h.value
     from (
-        select c.queue, c.metric, c.n, c.sum
-        from counted c
-        where c.metric in ('wait', 'run', 'total')
-            and c.bucket is null
-    ) c
-    cross join lateral (
         select
-            format('pgq_job_%s_seconds', c.metric) as metric,
+            a.queue,
+            a.metric,
+            b.place,
             '_bucket' as suffix,
             -- Whole numbers as 1.0, which OpenMetrics wants.
-            array[c.queue, b.bound || case when b.bound = trunc(b.bound) then '.0' else '' end] as labels,
-            (
-                select coalesce(sum(d.n), 0)
-                from counted d
-                where d.queue = c.queue
-                    and d.metric = c.metric
-                    and d.bucket <= b.bound::real
-            )::double precision as value
-        from unnest(pgq._bounds()) b (bound)
+            array[a.queue, b.bound || case when b.bound = trunc(b.bound) then '.0' else '' end] as labels,
+            sum(coalesce(c.n, 0)) over (partition by a.queue, a.metric order by b.place)::double precision as value
+        from measured a
+        cross join unnest(pgq._bounds()) with ordinality b (bound, place)
+        left join counted c on c.queue = a.queue and c.metric = a.metric and c.bucket = b.bound::real
         union all
-        select format('pgq_job_%s_seconds', c.metric), '_bucket', array[c.queue, '+Inf'], c.n
-        union all
-        select format('pgq_job_%s_seconds', c.metric), '_count', array[c.queue], c.n
-        union all
-        select format('pgq_job_%s_seconds', c.metric), '_sum', array[c.queue], c.sum
+        select a.queue, a.metric, m.place, m.suffix, m.labels, m.value
+        from measured a
+        cross join lateral (
+            values
+                (100, '_bucket', array[a.queue, '+Inf'], a.n::double precision),
+                (101, '_count', array[a.queue], a.n),
+                (102, '_sum', array[a.queue], a.sum)
+        ) m (place, suffix, labels, value)
+        order by 2, 1, 3
     ) h
     union all
     select m.metric, '', array[s.queue], m.value
