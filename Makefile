@@ -38,7 +38,7 @@ bench-peers bench-peers-quick: $(ready)
 
 # The references that are made of the code: HTTP API, settings, checks of the doctor.
 reference: $(ready)
-	$(BIN)/python -m pgq_server.openapi docs
+	$(BIN)/python -m pgq_server.reference docs
 	$(BIN)/python -m pgq_server.metrics docs
 	$(BIN)/python -m pgq_worker.metrics docs
 	$(BIN)/python -m pgq.reference docs

@@ -15,7 +15,7 @@ from pgq.postgres import Postgres
 from pgq_bench.figures import Figure, Round, compared, percentile
 from pgq_bench.history import Sights
 from pgq_bench.steps import STEPS, pages
-from pgq_server import routes
+from pgq_server.routes import TABLE
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_every_page_and_every_answer_that_reads_is_measured() -> None:
     asked = {question.route.path for question in pages.questions(SIGHTS)}
     readable = {
         route.path
-        for route in routes.table()
+        for route in TABLE
         if route.method == "GET"
         and route.path != "/"
         and route.media not in ("text/event-stream", "application/octet-stream")

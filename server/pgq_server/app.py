@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -11,13 +11,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pgq_server import routes, services
+from pgq_server import services
 from pgq_server.dispatch import Endpoint
-from pgq_server.routes import Route
+from pgq_server.route import Route
+from pgq_server.routes import TABLE
 from pgq_server.settings import Settings
 
 
-def create(settings: Settings, table: Sequence[Route] | None = None) -> Starlette:
+def create(settings: Settings, table: tuple[Route, ...] = TABLE) -> Starlette:
     """The application. `app.state.services` is there once it has started."""
 
     @asynccontextmanager
@@ -27,8 +28,9 @@ def create(settings: Settings, table: Sequence[Route] | None = None) -> Starlett
             yield
 
     app = Application(settings.prefix, lifespan=lifespan)
+    app.state.table = table
     by_path: dict[str, dict[str, Route]] = {}
-    for route in routes.table() if table is None else table:
+    for route in table:
         rows = by_path.setdefault(route.path, {})
         assert route.method not in rows, f"{route.method} {route.path} is declared twice"
         rows[route.method] = route

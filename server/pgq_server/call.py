@@ -35,7 +35,7 @@ from pgq_server.problems import Refusal
 from pgq_server.services import Services
 
 if TYPE_CHECKING:
-    from pgq_server.routes import Route
+    from pgq_server.route import Route
 
 P = TypeVar("P", default=None)
 Q = TypeVar("Q", default=None)

@@ -16,7 +16,7 @@ from pgq_server.access import NOBODY, Identity, check_origin
 from pgq_server.call import Answer, Answered, Call
 from pgq_server.gateway import Gateway
 from pgq_server.problems import Refusal
-from pgq_server.routes import JSON, Route
+from pgq_server.route import JSON, Route
 from pgq_server.services import Services
 
 SAFE = ("GET", "HEAD")

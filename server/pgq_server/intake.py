@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from pgq_server import documents
 from pgq_server.problems import Invalid, Refusal
-from pgq_server.routes import Route
+from pgq_server.route import Route
 
 
 def path_of(request: Request, route: Route) -> BaseModel | None:

@@ -37,7 +37,7 @@ from pgq_server.models.seeds import (
     seconds,
 )
 from pgq_server.problems import Refusal
-from pgq_server.routes import Method, Route
+from pgq_server.route import Method, Route
 
 LEASE = timedelta(seconds=30)
 """From a heartbeat to the loss of a worker's jobs."""

@@ -15,12 +15,12 @@ import pytest
 from serving import Hall, Service, bury, enqueue, problem, token
 
 import processes
-from pgq_server import app, routes
+from pgq_server import app
 from pgq_server.access import SCOPES
-from pgq_server.routes import PUBLIC, Route
+from pgq_server.route import PUBLIC, Route
+from pgq_server.routes import TABLE
 from pgq_server.settings import Settings
 
-TABLE = routes.table()
 CLOSED = [route for route in TABLE if not route.is_public]
 OPEN = {
     "/healthz": "a process supervisor has no token",

@@ -9,16 +9,18 @@ from pathlib import Path
 from serving import Hall
 
 import pgq
-from pgq_server import openapi, routes
+from pgq_server import openapi, reference
 from pgq_server.problems import KINDS
+from pgq_server.route import API
+from pgq_server.routes import TABLE
 
 DOCS = Path(pgq.__file__).parent.parent / "docs"
 RERUN = "run `make reference`"
 
 
 def test_the_reference_is_that_of_the_code() -> None:
-    assert (DOCS / "http.md").read_text() == openapi.reference(), RERUN
-    assert (DOCS / "openapi.json").read_text() == openapi.text(), RERUN
+    assert (DOCS / "http.md").read_text() == reference.http_md(), RERUN
+    assert (DOCS / "openapi.json").read_text() == reference.openapi_json(), RERUN
 
 
 def test_a_server_shows_the_same_document(hall: Hall) -> None:
@@ -28,26 +30,26 @@ def test_a_server_shows_the_same_document(hall: Hall) -> None:
 
 
 def test_every_route_of_the_api_is_in_the_document() -> None:
-    document = openapi.document()
-    for route in routes.table():
-        if route.path.startswith(routes.API):
+    document = openapi.document(TABLE)
+    for route in TABLE:
+        if route.path.startswith(API):
             assert route.method.lower() in document["paths"][route.path], route
 
 
 def test_every_reference_leads_somewhere() -> None:
-    text = openapi.text()
-    schemas = openapi.document()["components"]["schemas"]
+    text = reference.openapi_json()
+    schemas = openapi.document(TABLE)["components"]["schemas"]
     for name in re.findall(r'"#/components/schemas/([^"]+)"', text):
         assert name in schemas
 
 
 def test_operations_have_names_of_their_own() -> None:
-    ids = [openapi.operation_id(route) for route in openapi.listed()]
+    ids = [openapi.operation_id(route) for route in openapi.listed(TABLE)]
     assert len(ids) == len(set(ids))
 
 
 def test_problems_are_known_by_name() -> None:
-    for route in routes.table():
+    for route in TABLE:
         assert set(route.problems()) <= set(KINDS)
 
 

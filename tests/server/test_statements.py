@@ -13,12 +13,12 @@ import psycopg
 import pytest
 from serving import bury, claim, enqueue
 
-from pgq_server import app, gateway, routes
+from pgq_server import app, gateway
 from pgq_server.gateway import Row, Session, Verb
-from pgq_server.routes import EVENTS, Route
+from pgq_server.route import API, EVENTS, Route
+from pgq_server.routes import TABLE
 from pgq_server.settings import Settings
 
-API = routes.API
 STATEMENTS = {
     "GET /readyz": 1,
     "GET /healthz": 0,
@@ -50,7 +50,7 @@ STATEMENTS = {
 """By route; a list with `total` takes one more."""
 READING = [
     route
-    for route in routes.table()
+    for route in TABLE
     if route.method == "GET"
     and not route.path.startswith("/ui")
     and route.path != "/"

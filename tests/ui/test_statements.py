@@ -13,7 +13,8 @@ import httpx
 import pytest
 from scenes import shop
 
-from pgq_server import app, gateway, routes
+from pgq_server import app, gateway
+from pgq_server.routes import TABLE
 from pgq_server.settings import Settings
 from sql.support import Conn, value
 
@@ -76,7 +77,7 @@ async def counting(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[F
 
 def test_the_cost_of_every_page_is_known() -> None:
     asked = {path.partition("?")[0] for path in COSTS}
-    for route in routes.table():
+    for route in TABLE:
         if route.method == "GET" and route.path.startswith("/ui") and "static" not in route.path:
             pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)
             assert any(re.fullmatch(pattern, path) for path in asked), route.path

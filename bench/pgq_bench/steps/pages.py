@@ -18,8 +18,8 @@ from pgq_bench.figures import Figure, percentile
 from pgq_bench.history import Sights
 from pgq_bench.http import serving
 from pgq_bench.server import opened
-from pgq_server import routes
-from pgq_server.routes import EVENTS, HTML, Route
+from pgq_server.route import EVENTS, HTML, Route
+from pgq_server.routes import TABLE
 
 MEDIAN, LATE = 100.0, 300.0
 """Targets, in milliseconds: of a page's median, and of the 95th percentile of a list."""
@@ -119,7 +119,7 @@ def questions(sights: Sights) -> Iterator[Question]:
         ("search", SEARCHES),
         ("payload", INSIDE),
     )
-    for route in routes.table():
+    for route in TABLE:
         if route.method != "GET" or route.media in _ENDLESS_OR_FILES or route.status != 200:
             continue
         for words, path in _paths(route, sights).items():

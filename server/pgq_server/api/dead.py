@@ -20,7 +20,7 @@ from pgq_server.models.dead import (
 )
 from pgq_server.models.jobs import JobDetail, JobRetry
 from pgq_server.models.operations import DeadPurge, DeadRetry, Operation, OperationFilter
-from pgq_server.routes import API, Route
+from pgq_server.route import API, Route
 
 
 async def list_dead(call: Call[None, DeadQuery]) -> DeadPage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 
@@ -10,7 +11,7 @@ from starlette.responses import Response
 
 from pgq_server import openapi
 from pgq_server.call import Call
-from pgq_server.routes import HTML, JSON, PUBLIC, Route
+from pgq_server.route import HTML, JSON, PUBLIC, Route
 from pgq_server.ui.rendering import fingerprint
 
 SECURITY = {
@@ -37,13 +38,14 @@ PAGE = """<!doctype html>
 
 
 @cache
-def _document(prefix: str) -> bytes:
-    return json.dumps(openapi.document(prefix)).encode()
+def _document(table: Sequence[Route], prefix: str) -> bytes:
+    return json.dumps(openapi.document(table, prefix)).encode()
 
 
 async def document(call: Call) -> Response:
     """The OpenAPI document."""
-    return Response(_document(call.services.settings.prefix), media_type=JSON)
+    table = call.request.app.state.table
+    return Response(_document(table, call.services.settings.prefix), media_type=JSON)
 
 
 async def page(call: Call) -> Response:

@@ -45,7 +45,7 @@ from pgq_server.models.jobs import (
 from pgq_server.models.seeds import AnyMadeJob, AnyNewJob, NamedJob, NamedJobMade
 from pgq_server.paging import Total
 from pgq_server.problems import Refusal, located
-from pgq_server.routes import API, Method, Route
+from pgq_server.route import API, Method, Route
 
 DETAIL = columns_of(JobDetail)
 TOTAL = ("n", "capped", "looked_to")

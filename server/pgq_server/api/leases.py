@@ -29,7 +29,7 @@ from pgq_server.models.leases import (
     Snooze,
     Snoozed,
 )
-from pgq_server.routes import API, Route
+from pgq_server.route import API, Route
 
 NOBODY = 0
 """The worker of those who send no heartbeats: their leases have an expiry of their own."""

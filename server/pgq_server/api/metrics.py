@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from pgq_server.call import Call
 from pgq_server.gateway import Row, verb
-from pgq_server.routes import Route
+from pgq_server.route import Route
 
 TEXT = "text/plain"
 OPENMETRICS = "application/openmetrics-text"

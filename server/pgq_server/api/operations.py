@@ -21,7 +21,7 @@ from pgq_server.models.operations import (
     Preview,
 )
 from pgq_server.problems import Refusal, located
-from pgq_server.routes import API, Route
+from pgq_server.route import API, Route
 
 COLUMNS = columns_of(Operation)
 

@@ -9,7 +9,7 @@ from pgq_server.call import Call
 from pgq_server.gateway import verb
 from pgq_server.models.base import Empty, QueuePath, columns_of
 from pgq_server.models.queues import QueueDetail, QueueEdit, Queues, QueueSummary
-from pgq_server.routes import API, Method, Route
+from pgq_server.route import API, Method, Route
 
 DETAIL = columns_of(QueueDetail)
 

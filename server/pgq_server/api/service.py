@@ -15,7 +15,7 @@ from pgq_server.models.service import (
     Samples,
     Stats,
 )
-from pgq_server.routes import API, PUBLIC, Route
+from pgq_server.route import API, PUBLIC, Route
 
 
 async def healthz(call: Call) -> Health:

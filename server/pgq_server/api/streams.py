@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from pgq_server.call import Call
 from pgq_server.models.base import JobPath, Request, whole
 from pgq_server.problems import invalid
-from pgq_server.routes import API, EVENTS, Route
+from pgq_server.route import API, EVENTS, Route
 from pgq_server.streams import EventStream
 
 LAST_EVENT = "Last-Event-ID"

@@ -8,7 +8,7 @@ from pgq_server.gateway import Row, verb
 from pgq_server.models.base import columns_of
 from pgq_server.models.workers import Drain, Task, Tasks, Worker, WorkerPath, Workers
 from pgq_server.problems import Refusal
-from pgq_server.routes import API, Route
+from pgq_server.route import API, Route
 
 COLUMNS = columns_of(Worker)
 

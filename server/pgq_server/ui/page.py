@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from pgq_server.access import COOKIE, Scope
 from pgq_server.call import Call
 from pgq_server.problems import KINDS, Refusal
-from pgq_server.routes import HTML, Method, Reach, Route
+from pgq_server.route import HTML, Method, Reach, Route
 from pgq_server.ui.rendering import Addresses, render
 
 POLICY = "; ".join(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from pgq_server.call import Call
 from pgq_server.models.base import Request
 from pgq_server.problems import Refusal
-from pgq_server.routes import PUBLIC, Route
+from pgq_server.route import PUBLIC, Route
 from pgq_server.ui.page import HEADERS
 from pgq_server.ui.rendering import STATIC, fingerprint
 

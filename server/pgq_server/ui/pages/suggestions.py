@@ -12,7 +12,7 @@ from starlette.responses import Response
 from pgq_server.call import Call
 from pgq_server.gateway import verb
 from pgq_server.models.base import Text
-from pgq_server.routes import Route
+from pgq_server.route import Route
 from pgq_server.ui import filters, forms
 from pgq_server.ui.page import HEADERS
 
