@@ -6,14 +6,14 @@ import os
 import shutil
 import signal
 import time
-from contextlib import suppress
 from pathlib import Path
+from typing import LiteralString
 from urllib.parse import parse_qs, urlsplit
 
 from faults.stage import Stage
 from pgq import binaries
 from pgq.postgres import Postgres
-from pgq_bench.server import opened, value
+from pgq_bench.server import Session, opened, value
 
 CATCHES_UP = 30.0
 PROMOTED = 20.0
@@ -36,22 +36,28 @@ class Pair:
         )
         self._follow()
 
+    @property
+    def standby(self) -> str:
+        """The DSN of the standby, for looks at what it has."""
+        return self._standby.dsn
+
     def cut(self) -> float:
-        """The standby hears no more of the primary; when it was so."""
+        """The standby gets no more. It has all from before the time that is returned."""
+        at = time.time()
+        with opened(self._primary.dsn) as session:
+            written = value(session, "select pg_current_wal_insert_lsn()")
         with opened(self._standby.dsn) as session:
-            receiver = value(
-                session, "select pid from pg_stat_activity where backend_type = 'walreceiver'"
-            )
-        os.kill(receiver, signal.SIGSTOP)
-        self._receiver = int(receiver)
-        return time.time()
+            self._await(session, "pg_last_wal_receive_lsn() >= %s", [written])
+            session.execute("alter system set primary_conninfo = ''")
+            session.execute("select pg_reload_conf()")
+            self._await(session, "not exists (select from pg_stat_wal_receiver)")
+            self._await(session, "pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()")
+        return at
 
     def fail_over(self) -> float:
         """Kill the primary and promote the standby; when it was promoted."""
         pid = int((self._primary.cluster / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            os.kill(self._receiver, signal.SIGCONT)
         with opened(self._standby.dsn) as session:
             session.execute("select pg_promote(false)")
             promoted = self._stage.wait_until(
@@ -73,6 +79,14 @@ class Pair:
     def close(self) -> None:
         """Stop the standby."""
         self._standby.close()
+
+    def _await(
+        self, session: Session, condition: LiteralString, values: list[str] | None = None
+    ) -> None:
+        if not self._stage.wait_until(
+            lambda: value(session, f"select {condition}", values), CATCHES_UP
+        ):
+            raise AssertionError(f"the standby does not get to where {condition}")
 
     def _follow(self) -> None:
         programs, user = binaries.find(self._bin_dir, copies=self._standby.folder)

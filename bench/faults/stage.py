@@ -199,10 +199,10 @@ class Stage:
 
         self.wait_until(is_over, patience)
 
-    def lost(self) -> set[int]:
-        """Acknowledged jobs of which the database knows nothing."""
+    def lost(self, dsn: str | None = None) -> set[int]:
+        """Acknowledged jobs of which the database, or this other one, knows nothing."""
         jobs = self.ledger.acknowledged()
-        with self.session() as session:
+        with self.session(dsn) as session:
             found = session.execute("select id from pgq.job where id = any (%s)", [list(jobs)])
             return set(jobs) - {row[0] for row in found}
 

@@ -70,15 +70,20 @@ def no_polling() -> None:
 
 
 def nothing_released() -> None:
-    """A worker that stops gives nothing back."""
+    """A worker that stops gives nothing back, and does not say that it goes."""
     from pgq_worker.dispatcher import Dispatcher
+    from pgq_worker.registration import Standing
     from pgq_worker.supervisor import Supervisor
 
     async def settle(self: Supervisor, child: Any, held: Any, in_order: bool) -> None:
-        self._fallen.pop(child.executor, None)
+        """What it held stays in hand, else a heartbeat would give it back."""
+
+    async def leave(self: Standing) -> None:
+        pass
 
     Dispatcher.stop_running = lambda self, reason: None  # type: ignore[method-assign]
     Supervisor._settle = settle  # type: ignore[method-assign]
+    Standing.leave = leave  # type: ignore[method-assign]
 
 
 def suspects_in_company() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from faults.pair import Pair
 from faults.patroni import Patroni
 from faults.row import Row
 from faults.stage import Stage
 from pgq import config
+from pgq_bench.server import value
 
 RATE = 1_000
 TAKES = 0.02
@@ -20,6 +22,8 @@ CUT = 0.5
 """Seconds before its death in which the primary's word does not reach the standby."""
 AGAIN = 10.0
 """Seconds from a promotion in which jobs are claimed again."""
+
+WAITING = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
 
 
 def _play(stage: Stage) -> None:
@@ -37,6 +41,7 @@ def _play(stage: Stage) -> None:
             stage.pass_time(stage.chance.uniform(0.5, 1.5) * stage.seconds / rounds)
             pair.cut()
             stage.pass_time(CUT)
+            stage.wait_until(partial(_is_felt, stage, pair.dsn, time.time()))
             killed.append(time.time())
             promoted.append(pair.fail_over())
             stage.pass_time(stage.seconds / rounds / 2)
@@ -59,6 +64,13 @@ def _play(stage: Stage) -> None:
         unit=" s",
         is_time=True,
     )
+
+
+def _is_felt(stage: Stage, dsn: str, since: float) -> bool:
+    """Whether a commit waits for the standby, or several were acknowledged without it."""
+    entered = {at for at in stage.ledger.acknowledged().values() if at > since}
+    with stage.session(dsn) as session:
+        return len(entered) > 1 or bool(value(session, WAITING))
 
 
 ROW = Row(
