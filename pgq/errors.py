@@ -79,7 +79,7 @@ class SchemaMismatch(DatabaseError):
 
 
 class Busy(DatabaseError):
-    """Somebody else is moving this job at the moment; try again."""
+    """Somebody else is moving this job, or uses a table that is to be migrated; try again."""
 
     sqlstate = "PQ007"
 

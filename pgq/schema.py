@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from pgq import database
-from pgq.errors import SchemaMismatch
+from pgq.errors import Busy, SchemaMismatch
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,26 @@ VERSION: int = migrations()[-1].version
 """Of the schema that this release ships."""
 
 
-def migrate(conninfo: str) -> MigrationReport:
+PAUSE = 1.0
+"""Seconds, about, between two attempts to get the locks of a migration."""
+PATIENCE = 600.0
+"""Seconds for which they are made."""
+
+
+def migrate(
+    conninfo: str,
+    *,
+    patience: float = PATIENCE,
+    on_wait: Callable[[str], None] = lambda _: None,
+) -> MigrationReport:
     """Bring the schema to this release's version, in one transaction.
 
-    Any number may run at once. Running it again changes nothing but replaces every function. Raises
-    `errors.SchemaMismatch` for a schema `pgq` of somebody else's or of a newer release.
+    Any number may run at once. Running it again changes nothing but replaces every function. It
+    never makes anybody wait long for a table that is in use: it gives way, tells `on_wait` who
+    holds it, and begins anew. Raises `errors.SchemaMismatch` for a schema `pgq` of somebody else's
+    or of a newer release, `errors.Busy` when it had to give way for `patience` seconds.
     """
-    warnings: list[str] = []
+    deadline = time.monotonic() + patience
     with (
         database.translated(conninfo, installed=False),
         database.connect(
@@ -120,12 +135,25 @@ def migrate(conninfo: str) -> MigrationReport:
             idle_in_transaction_timeout=0,
         ) as session,
     ):
+        warnings: list[str] = []
         session.add_notice_handler(lambda notice: _collect(notice, warnings))
         session.execute("set client_min_messages = warning")
         session.execute("set default_transaction_isolation = 'read committed'")
-        with session.transaction():
-            before, applied = _apply(session)
-    return MigrationReport(before, VERSION, tuple(applied), tuple(warnings))
+        while True:
+            warnings.clear()
+            try:
+                with session.transaction():
+                    before, applied = _apply(session)
+                return MigrationReport(before, VERSION, tuple(applied), tuple(warnings))
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                holder = _holder(session)
+                if time.monotonic() > deadline:
+                    raise Busy(
+                        f"a table of the queue is in use by {holder}",
+                        hint="Nothing was changed. Run `pgq migrate` again when that has ended.",
+                    ) from None
+            on_wait(holder)
+            time.sleep(PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
 
 
 def script() -> str:
@@ -186,6 +214,29 @@ def _script() -> Iterator[str]:
     yield from map(_replacement, functions())
     yield from map(_part, ("leftovers", "grants"))
     yield "select pgq.partition();\ncommit;"
+
+
+def _holder(session: psycopg.Connection[Any]) -> str:
+    """Whose transaction has been open for longest, of those that hold a table of the queue."""
+    row = session.execute(
+        """
+        select a.pid, a.usename, a.application_name, c.relname
+        from pg_locks l
+        join pg_class c on c.oid = l.relation
+        join pg_stat_activity a on a.pid = l.pid
+        where c.relnamespace = to_regnamespace('pgq')
+            and c.relkind in ('r', 'p')
+            and l.granted
+            and l.database = (select d.oid from pg_database d where d.datname = current_database())
+            and a.pid <> pg_backend_pid()
+        order by a.xact_start, c.relkind, c.relname
+        limit 1
+        """
+    ).fetchone()
+    if row is None:
+        return "a transaction that has ended by now"
+    pid, user, application, relation = row
+    return f"pid {pid} of {user}{f' ({application})' if application else ''}, pgq.{relation}"
 
 
 def _part(name: str) -> str:

@@ -3,7 +3,9 @@
 
 select pg_catalog.pg_advisory_xact_lock(1885827428, 0);
 
-set local lock_timeout = '10s';
+-- What a migration waits for, everybody who comes later waits for as well. Shorter than
+-- deadlock_timeout, so that it is never somebody else who has to give way.
+set local lock_timeout = '500ms';
 set local check_function_bodies = off;
 
 do $$

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 import servers
 from pgq import schema
-from pgq.errors import SchemaMismatch
+from pgq.errors import Busy, SchemaMismatch
 from pgq.postgres import Postgres
 
 ROLES = ("pgq_admin", "pgq_enqueuer", "pgq_operator", "pgq_viewer", "pgq_worker")
@@ -244,3 +245,46 @@ def test_migrations_of_two_databases_do_not_trip_over_their_roles(
     databases = [make_conninfo(private_server.dsn, dbname=name) for name in names]
     with ThreadPoolExecutor(len(databases)) as pool:
         assert [report.warnings for report in pool.map(schema.migrate, databases)] == [()] * 6
+
+
+# While others work
+
+NEXT = schema.Migration(
+    schema.VERSION + 1, f"{schema.VERSION + 1:04}_next", "alter table pgq.job add column next text"
+)
+
+
+@pytest.fixture
+def next_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [*schema.migrations(), NEXT]
+    monkeypatch.setattr(schema, "migrations", lambda: every)
+    monkeypatch.setattr(schema, "VERSION", NEXT.version)
+    monkeypatch.setattr(schema, "PAUSE", 0.01)
+
+
+@pytest.mark.usefixtures("next_release")
+def test_migration_gives_way_until_a_table_is_free(dsn: str) -> None:
+    told: list[str] = []
+    with psycopg.connect(dsn, application_name="report") as reader:
+        reader.execute("select from pgq.job")
+
+        def end_the_report(holder: str) -> None:
+            told.append(holder)
+            run(dsn, "insert into pgq.job (task) values ('echo')")
+            if len(told) == 2:
+                reader.commit()
+
+        report = schema.migrate(dsn, on_wait=end_the_report)
+        pid = reader.info.backend_pid
+    assert report.applied == (NEXT.name,)
+    assert len(told) == 2
+    assert all(re.fullmatch(rf"pid {pid} of \w+ \(report\), pgq\.job", each) for each in told)
+
+
+@pytest.mark.usefixtures("next_release")
+def test_migration_that_may_not_begin_says_who_is_in_its_way(dsn: str) -> None:
+    with psycopg.connect(dsn, application_name="report") as reader:
+        reader.execute("select from pgq.job")
+        with pytest.raises(Busy, match=r"in use by pid \d+ of \w+ \(report\)"):
+            schema.migrate(dsn, patience=0)
+    assert ask(dsn, "select pgq.version()") == [(NEXT.version - 1,)]

@@ -20,18 +20,23 @@ from pgq.cli import output as out
 def migrate(as_sql: bool) -> None:
     """Install the schema in the database, or bring it to this release's version.
 
-    Safe to run again, and by many at once.
+    Safe to run again, by many at once, and while workers work: where a table is in use it gives
+    way and tries again, for ten minutes.
     """
     if as_sql:
         click.echo(schema.script())
         return
-    report = schema.migrate(configuration.dsn(options.load()))
+    report = schema.migrate(configuration.dsn(options.load()), on_wait=_tell)
     for warning in report.warnings:
         click.echo(f"pgq: {warning}", err=True)
     if report.applied:
         click.echo(f"schema pgq: version {report.before} to {report.after}")
     else:
         click.echo(f"schema pgq: version {report.after}, functions replaced")
+
+
+def _tell(holder: str) -> None:
+    click.echo(f"pgq: gave way to {holder}", err=True)
 
 
 @click.command()
