@@ -89,6 +89,27 @@ RULES: Mapping[str, Rule] = {
     "floor_never_moves": Rule(
         "_settle.sql", (("v_next := coalesce(v_row.seq, v_mark + 1);", "v_next := v_floor.floor;"),)
     ),
+    # Payloads are looked for in the partitions of all days.
+    "claim_opens_every_day": Rule(
+        "claim.sql", (("        and j.id between v_low and v_high\n", ""),)
+    ),
+    # Metrics count what there is.
+    "jobs_are_counted": Rule(
+        "stats.sql",
+        (
+            (
+                "c.sum from pgq.counter c\n",
+                "c.sum from pgq.counter c\n"
+                "        union all\n"
+                "        select 'default', 'counted', '', null, count(*), 0 from pgq.finished f\n",
+            ),
+        ),
+    ),
+    # What is finished stays.
+    "nothing_pruned": Rule(
+        "prune.sql",
+        (("v_n := pgq._prune_dead(p_limit) + pgq._prune_finished(p_limit);", "v_n := 0;"),),
+    ),
     # A failure uses up no attempt.
     "attempts_not_charged": Rule(
         "fail_many.sql",
@@ -130,6 +151,12 @@ STATEMENTS: Mapping[str, LiteralString] = {
         end
         $$;
     """,
+    "nothing_vacuumed": """
+        alter table pgq.ready set (autovacuum_enabled = off);
+        alter table pgq.delayed set (autovacuum_enabled = off);
+        alter table pgq.lease set (autovacuum_enabled = off);
+        alter table pgq.tally set (autovacuum_enabled = off);
+    """,
     # A commit is acknowledged before it is on disk.
     "asynchronous_commit": "alter database pgq set synchronous_commit = off",
 }
@@ -138,9 +165,11 @@ WORKER = frozenset(
         "decoded_together",
         "handlers_go_on",
         "heartbeat_with_handlers",
+        "jobs_kept_in_memory",
         "no_backoff",
         "no_polling",
         "nothing_released",
+        "refuses_newer_schema",
         "suspects_in_company",
         "wakes_only",
         "want_of_room_is_final",

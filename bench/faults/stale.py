@@ -52,6 +52,15 @@ class Zombie:
         self.accepted: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
 
+    def complete(self, session: Session) -> int:
+        """Complete each of these jobs; how many it still held."""
+        refused = value(
+            session,
+            "select count(*) from pgq.complete_many(%s, %s)",
+            [list(self.held), list(self.held.values())],
+        )
+        return len(self.held) - int(refused)
+
     def write(self, session: Session) -> None:
         """Once more everything about each job that it believes to hold."""
         for job, token in self.held.items():

@@ -50,6 +50,19 @@ def heartbeat_with_handlers() -> None:
     Standing._beat = beat_when_free  # type: ignore[method-assign]
 
 
+def jobs_kept_in_memory() -> None:
+    """A worker never forgets what it has run."""
+    from pgq_worker.dispatcher import Dispatcher
+
+    accept, kept = Dispatcher.accept, list[bytes]()
+
+    def accept_and_keep(self: Dispatcher, rows: Any, token: Any) -> None:
+        kept.extend(bytes(50_000).replace(b"\0", b".") for _ in rows)
+        accept(self, rows, token)
+
+    Dispatcher.accept = accept_and_keep  # type: ignore[method-assign]
+
+
 def no_backoff() -> None:
     """A worker without a database tries again at once."""
     from pgq_worker import sessions
@@ -84,6 +97,18 @@ def nothing_released() -> None:
     Dispatcher.stop_running = lambda self, reason: None  # type: ignore[method-assign]
     Supervisor._settle = settle  # type: ignore[method-assign]
     Standing.leave = leave  # type: ignore[method-assign]
+
+
+def refuses_newer_schema() -> None:
+    """A worker works with the schema that its release brings, and with no newer one."""
+    from pgq import errors, schema
+    from pgq_worker import command
+
+    def check_version(found: int) -> None:
+        if found != schema.VERSION:
+            raise errors.SchemaMismatch("the schema is not this release's")
+
+    command.check_version = check_version
 
 
 def suspects_in_company() -> None:

@@ -12,7 +12,6 @@ from faults.row import Row
 from faults.stage import Stage
 from faults.stale import WRITES, Zombie
 from pgq.postgres import DATABASE
-from pgq_bench.server import value
 
 JOBS = 10
 """Of a round, that were there before the copy; as many come after it, and their ids come again."""
@@ -38,11 +37,7 @@ def _play(stage: Stage) -> None:
             after = Zombie(session, queue=QUEUE, jobs=2 * JOBS)
             before.write(session)
             before.beat(session)
-            completed += len(after.held) - value(
-                session,
-                "select count(*) from pgq.complete_many(%s, %s)",
-                [list(after.held), list(after.held.values())],
-            )
+            completed += after.complete(session)
             before.write(session)
         reissued += len(later & again)
         accepted += before.accepted
