@@ -351,6 +351,13 @@ class Patient:
     def unknown_tasks(self) -> list[Row]:
         return self.verb("list_unknown_tasks", "queue, task, n")
 
+    @cached_property
+    def expiring_tokens(self) -> list[Row]:
+        return self.verb(
+            "list_expiring_tokens",
+            "id, name, extract(epoch from expires_at - clock_timestamp())::float8 as seconds_left",
+        )
+
     def operations(self) -> list[Row]:
         """Those that run or have failed, as they are now."""
         found = self.verb("list_operations", "id, verb, state, done, found, skipped, message, rate")

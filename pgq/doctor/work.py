@@ -167,6 +167,29 @@ def operations(patient: Patient) -> Seen:
 
 
 @check(
+    "Tokens that end within a week, or ended lately while they were in use: who has one is refused "
+    "from then on. Not those that were made to live for less.",
+    measure="tokens",
+    warning=1,
+    mend="pgq token create {name} … with the scopes that pgq token list shows, then "
+    "pgq token revoke {id}",
+)
+def tokens(patient: Patient) -> Seen:
+    found = patient.expiring_tokens
+    told = [
+        f"{row['name']} ends in {amount(row['seconds_left'])}"
+        if row["seconds_left"] > 0
+        else f"{row['name']} ended {amount(-row['seconds_left'])} ago"
+        for row in found
+    ]
+    return Seen(
+        figure=len(found),
+        evidence=listed(told) if told else "none ends soon",
+        names={"name": found[0]["name"], "id": found[0]["id"]} if found else {},
+    )
+
+
+@check(
     f"Jobs that died in the last {WINDOW} minutes.",
     measure="jobs",
     warning=10,

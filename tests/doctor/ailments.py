@@ -407,6 +407,24 @@ def operation_stands_still(scene: Scene) -> None:
     call(scene.conn, "start_operation", verb="cancel", queue="default")
 
 
+@fault("tokens", "warning", "shop ends in 2.0 d", "pgq token create shop")
+def token_ends_soon(scene: Scene) -> None:
+    answer(scene.conn, "create_token", name="shop", hash=bytes(32), scopes=["enqueue"])
+    scene.conn.execute(
+        "update pgq.token set created_at = now() - interval '1 year',"
+        " expires_at = now() + interval '2 days 1 hour'"
+    )
+
+
+@fault("tokens", "warning", "shop ended 3.0 h ago", "pgq token revoke")
+def token_ended_in_use(scene: Scene) -> None:
+    answer(scene.conn, "create_token", name="shop", hash=bytes(32), scopes=["enqueue"])
+    scene.conn.execute(
+        "update pgq.token set created_at = now() - interval '1 year',"
+        " expires_at = now() - interval '3 hours', last_used_at = now() - interval '4 hours'"
+    )
+
+
 @fault("dead-letters", "warning", "20 by error", "pgq dead groups")
 def jobs_die(scene: Scene) -> None:
     scene.sampled("dead", "error", 20)
