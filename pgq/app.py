@@ -16,7 +16,7 @@ from pgq.errors import TaskError
 from pgq.job import Job
 from pgq.options import Fields, Options
 from pgq.sessions import Sessions
-from pgq.task import CATCH_ALL, P, R, Task
+from pgq.task import CATCH_ALL, RESERVED, P, R, Task
 
 
 class _Declaration(Protocol):
@@ -54,6 +54,11 @@ class App:
     def tasks(self) -> Mapping[str, Task[..., ..., Any]]:
         """The declared tasks, by name."""
         return MappingProxyType(self._tasks)
+
+    @property
+    def takes_reserved(self) -> bool:
+        """Whether it has a task whose name begins with `pgq.`: such jobs come to no other app."""
+        return any(name.startswith(RESERVED) for name in self._tasks)
 
     def find(self, name: str) -> Task[..., ..., Any] | None:
         """The task that runs jobs of this name: the one that has it, else the catch-all `*`."""

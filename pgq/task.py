@@ -26,6 +26,8 @@ R = TypeVar("R")
 
 CATCH_ALL = "*"
 """Name of the task that runs what no other task of the app is named after."""
+RESERVED = "pgq."
+"""Names that begin so are not for the catch-all, but for a task of the very name."""
 
 
 class Task(Generic[C, P, R]):

@@ -6,7 +6,8 @@ create or replace function pgq._claim_in_turn(
     p_limits    integer[],
     p_lease     interval,
     p_suspects  boolean,
-    p_limit     integer
+    p_limit     integer,
+    p_reserved  boolean
 )
 returns table (
     id            bigint,
@@ -37,7 +38,7 @@ begin
     return query
     select *
     from pgq.claim(
-        p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects, p_limit
+        p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects, p_limit, p_reserved
     );
     perform set_config('pgq.in_turn', '', true);
     perform pg_advisory_unlock(1885827434, v_slot);

@@ -123,12 +123,17 @@ begin
         perform pgq._bury(array[p_lease], array['crashed'], array[null], array[v_message]);
         return 'dead';
     end if;
-    select l.queue, l.priority into v_queue from pgq.lane l where l.lane = p_lease.lane order by l.id limit 1;
+    select l.queue, l.priority, l.reserved
+    into v_queue
+    from pgq.lane l
+    where l.lane = p_lease.lane
+    order by l.id
+    limit 1;
     insert into pgq.ready (lane, job_id, due_at, attempt, crashes, suspect, has_key, unknown_since)
     values (
         case
             when v_suspect and not p_lease.suspect
-            then pgq._enter_lane(v_queue.queue, v_queue.priority, true)
+            then pgq._enter_lane(v_queue.queue, v_queue.priority, true, v_queue.reserved)
             else p_lease.lane
         end,
         p_lease.job_id,

@@ -1,14 +1,15 @@
 create or replace function pgq._enter_lane(
     p_queue     text,
     p_priority  integer,
-    p_suspect   boolean default false
+    p_suspect   boolean default false,
+    p_reserved  boolean default false
 )
 returns bigint
 language plpgsql
 set search_path = ''
 as $$
 declare
-    v_lane bigint := pgq._lane(p_queue, p_priority, p_suspect);
+    v_lane bigint := pgq._lane(p_queue, p_priority, p_suspect, p_reserved);
 begin
     if exists (
         select
@@ -16,6 +17,7 @@ begin
         where l.queue = p_queue
             and l.priority = p_priority
             and l.suspect = p_suspect
+            and l.reserved = p_reserved
             and l.lane = v_lane
     ) then
         return v_lane;
@@ -25,7 +27,8 @@ begin
         select
         from pgq.lane l
         where l.lane = v_lane
-            and (l.queue, l.priority, l.suspect) is distinct from (p_queue, p_priority, p_suspect)
+            and (l.queue, l.priority, l.suspect, l.reserved)
+                is distinct from (p_queue, p_priority, p_suspect, p_reserved)
     ) then
         perform pgq._refuse(
             'PQ005',
@@ -34,8 +37,8 @@ begin
             'Choose another name for the queue.'
         );
     end if;
-    insert into pgq.lane (lane, queue, priority, suspect)
-    values (v_lane, p_queue, p_priority, p_suspect);
+    insert into pgq.lane (lane, queue, priority, suspect, reserved)
+    values (v_lane, p_queue, p_priority, p_suspect, p_reserved);
     return v_lane;
 end
 $$;

@@ -146,6 +146,17 @@ begin
         return query
         select 'no_slots', format('all of the %s live workers that take queue %L are busy or draining', v_workers, v_lane.queue);
     end if;
+    if v_workers > 0 and v_lane.reserved then
+        return query
+        select 'no_worker', format('no live worker of queue %L knows task %L, which no catch-all takes', j.queue, j.task)
+        from pgq.job j
+        where j.id = p_id
+            and not exists (
+                select from pgq._live_worker w
+                where j.queue = any (w.queues)
+                    and j.task in (select json_object_keys(w.tasks))
+            );
+    end if;
     if v_ready.suspect then
         return query
         select
@@ -165,6 +176,7 @@ begin
             from pgq.lane l
             where l.queue = v_lane.queue
                 and l.suspect = v_lane.suspect
+                and (v_lane.reserved or not l.reserved)
                 and l.priority <= v_lane.priority
         ) l
         cross join lateral (

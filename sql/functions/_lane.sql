@@ -1,7 +1,8 @@
 create or replace function pgq._lane(
     p_queue     text,
     p_priority  integer,
-    p_suspect   boolean default false
+    p_suspect   boolean default false,
+    p_reserved  boolean default false
 )
 returns bigint
 language plpgsql
@@ -10,7 +11,7 @@ parallel safe
 set search_path = ''
 as $$
 begin
-    return pg_catalog.hashtextextended(p_queue, p_priority * 2 + p_suspect::integer);
+    return pg_catalog.hashtextextended(p_queue, p_priority * 2 + p_suspect::integer + p_reserved::integer * 20);
 end
 $$;
 comment on function pgq._lane is

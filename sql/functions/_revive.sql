@@ -4,9 +4,9 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    perform pgq._enter_lane(g.queue, g.priority, g.suspect)
+    perform pgq._enter_lane(g.queue, g.priority, g.suspect, g.reserved)
     from (
-        select distinct j.queue, j.priority, i.suspect
+        select distinct j.queue, j.priority, i.suspect, starts_with(j.task, 'pgq.') as reserved
         from unnest(p_ids, p_suspects) i (id, suspect)
         join pgq.job j on j.id = i.id
     ) g;
@@ -14,7 +14,7 @@ begin
     select
         j.run_at,
         j.id,
-        pgq._lane(j.queue, j.priority, i.suspect),
+        pgq._lane(j.queue, j.priority, i.suspect, starts_with(j.task, 'pgq.')),
         i.suspect,
         j.unique_key is not null,
         'scheduled'
@@ -23,7 +23,7 @@ begin
     where j.run_at > now();
     insert into pgq.ready (lane, job_id, suspect, has_key)
     select
-        pgq._lane(j.queue, j.priority, i.suspect),
+        pgq._lane(j.queue, j.priority, i.suspect, starts_with(j.task, 'pgq.')),
         j.id,
         i.suspect,
         j.unique_key is not null

@@ -33,6 +33,7 @@ declare
     v_jobs   integer := 0;
     v_limit  integer;
     v_later  boolean := false;
+    v_ours   boolean;
     v_from   text := case current_setting('application_name')
         when 'pgq server' then 'http'
         when 'pgq client' then 'python'
@@ -68,14 +69,16 @@ begin
         then
             perform pgq._check_job(v_job);
         end if;
+        v_ours := starts_with(v_job.task, 'pgq.');
         if not exists (
             select
             from pgq.lane l
             where l.queue = v_job.queue
                 and l.priority = v_job.priority
                 and not l.suspect
+                and l.reserved = v_ours
         ) then
-            perform pgq._enter_lane(v_job.queue, v_job.priority);
+            perform pgq._enter_lane(v_job.queue, v_job.priority, p_reserved => v_ours);
         end if;
         v_later := coalesce(v_job.run_at > v_now, false);
         insert into pgq.tally (queue, metric, label, n)
@@ -85,14 +88,14 @@ begin
             values (
                 v_job.run_at,
                 v_job.id,
-                pgq._lane(v_job.queue, v_job.priority),
+                pgq._lane(v_job.queue, v_job.priority, p_reserved => v_ours),
                 v_job.unique_key is not null,
                 'scheduled'
             );
         else
             insert into pgq.ready (lane, job_id, has_key)
             values (
-                hashtextextended(v_job.queue, v_job.priority * 2),
+                hashtextextended(v_job.queue, v_job.priority * 2 + v_ours::integer * 20),
                 v_job.id,
                 v_job.unique_key is not null
             );
@@ -103,6 +106,7 @@ begin
         select
             n.queue,
             n.priority,
+            starts_with(n.task, 'pgq.') as ours,
             count(*) filter (where n.run_at > v_now) as later,
             count(*) as jobs,
             max(pg_column_size(n.payload)) as payload,
@@ -127,7 +131,7 @@ begin
                 or json_typeof(n.headers) <> 'object'
             ) as bad
         from new_rows n
-        group by n.queue, n.priority
+        group by n.queue, n.priority, starts_with(n.task, 'pgq.')
     loop
         v_limit := (select x.payload_limit from pgq._settings(v_group.queue) x);
         if v_group.bad
@@ -155,8 +159,9 @@ begin
             where l.queue = v_group.queue
                 and l.priority = v_group.priority
                 and not l.suspect
+                and l.reserved = v_group.ours
         ) then
-            perform pgq._enter_lane(v_group.queue, v_group.priority);
+            perform pgq._enter_lane(v_group.queue, v_group.priority, p_reserved => v_group.ours);
         end if;
         insert into pgq.tally (queue, metric, label, n)
         select v_group.queue, 'transition', v_from || t.label, t.n
@@ -167,13 +172,23 @@ begin
         v_later := v_later or v_group.later > 0;
     end loop;
     insert into pgq.ready (lane, job_id, has_key)
-    select pg_catalog.hashtextextended(n.queue, n.priority * 2), n.id, n.unique_key is not null
+    select
+        pg_catalog.hashtextextended(
+            n.queue, n.priority * 2 + starts_with(n.task, 'pgq.')::integer * 20
+        ),
+        n.id,
+        n.unique_key is not null
     from new_rows n
     where n.run_at is null
         or n.run_at <= v_now;
     if v_later then
         insert into pgq.delayed (run_at, job_id, lane, has_key, why)
-        select n.run_at, n.id, pgq._lane(n.queue, n.priority), n.unique_key is not null, 'scheduled'
+        select
+            n.run_at,
+            n.id,
+            pgq._lane(n.queue, n.priority, p_reserved => starts_with(n.task, 'pgq.')),
+            n.unique_key is not null,
+            'scheduled'
         from new_rows n
         where n.run_at > v_now;
     end if;

@@ -119,7 +119,7 @@ begin
         return 0;
     end if;
     select j.* into v_job from pgq.job j where j.id = p_id;
-    v_lane := pgq._enter_lane(v_job.queue, v_job.priority);
+    v_lane := pgq._enter_lane(v_job.queue, v_job.priority, p_reserved => starts_with(v_job.task, 'pgq.'));
     -- What has come furthest counts; a row that is being moved just now is left to the next round.
     foreach v_table in array array['finished', 'dead', 'lease', 'ready', 'delayed'] loop
         if v_state is null then

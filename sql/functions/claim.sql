@@ -6,7 +6,8 @@ create or replace function pgq.claim(
     p_limits    integer[],
     p_lease     interval default null,
     p_suspects  boolean  default null,
-    p_limit     integer  default null
+    p_limit     integer  default null,
+    p_reserved  boolean  default false
 )
 returns table (
     id            bigint,
@@ -41,6 +42,7 @@ declare
     v_ids       bigint[];
     v_attempts  integer[];
     v_suspect   boolean;
+    v_turn      boolean := random() < 0.5; -- of two lanes of one priority neither starves the other
     v_claimed   timestamptz;
     v_until     timestamptz;
     v_lanes     bigint[];
@@ -70,7 +72,7 @@ begin
         return query
         select *
         from pgq._claim_in_turn(
-            p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects, p_limit
+            p_worker, p_executor, p_token, p_queues, p_limits, p_lease, p_suspects, p_limit, p_reserved
         );
         return;
     end if;
@@ -128,11 +130,12 @@ begin
                     cross join lateral (
                         select x.ctid
                         from (
-                            select distinct l.priority, l.lane
+                            select distinct l.priority, l.reserved = v_turn as later, l.lane
                             from pgq.lane l
                             where l.queue = q.queue
                                 and l.suspect = v_suspect
-                            order by l.priority, l.lane
+                                and (p_reserved or not l.reserved)
+                            order by l.priority, later, l.lane
                         ) l
                         cross join lateral (
                             select x.ctid
@@ -257,5 +260,5 @@ begin
 end
 $$;
 comment on function pgq.claim is
-    'Leases up to p_limits[i] jobs of p_queues[i] and p_limit in all, lower priority numbers first, then first come first served; of paused queues none, and none for a worker that drains. Repeated with the same token it returns the same leases. A suspect comes alone; p_suspects true asks for suspects only, false for none. Worker 0 needs no heartbeat: its leases carry their own expiry, p_lease or the service''s. PQ008: the worker has expired.';
+    'Leases up to p_limits[i] jobs of p_queues[i] and p_limit in all, lower priority numbers first, then first come first served; of paused queues none, and none for a worker that drains. Repeated with the same token it returns the same leases. A suspect comes alone; p_suspects true asks for suspects only, false for none. Tasks whose names begin with pgq. come only to who asks for them by p_reserved. Worker 0 needs no heartbeat: its leases carry their own expiry, p_lease or the service''s. PQ008: the worker has expired.';
 select pgq._allow('claim', 'pgq_worker');

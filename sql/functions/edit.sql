@@ -44,7 +44,10 @@ begin
     end if;
     if p_priority is not null then
         v_lane := pgq._enter_lane(
-            v_job.queue, p_priority, coalesce(v_delayed.suspect, v_ready.suspect, false)
+            v_job.queue,
+            p_priority,
+            coalesce(v_delayed.suspect, v_ready.suspect, false),
+            starts_with(v_job.task, 'pgq.')
         );
     end if;
     update pgq.job j

@@ -56,10 +56,11 @@ begin
                     limit 1
                 ) r
                 where l.queue = q.queue
+                    and not l.reserved
             );
     end if;
 end
 $$;
 comment on function pgq.watch is
-    'What of these has happened: jobs that have ended or are gone (id), and queues from which a claim could take something now (queue). For whoever waits on behalf of many, several times a second.';
+    'What of these has happened: jobs that have ended or are gone (id), and queues from which a claim could take something now (queue), of tasks that are not reserved. For whoever waits on behalf of many, several times a second.';
 select pgq._allow('watch', 'pgq_worker', 'pgq_viewer');

@@ -126,12 +126,13 @@ create table pgq.lane (
     lane      bigint  not null,
     queue     text    not null,
     priority  integer not null,
-    suspect   boolean not null
+    suspect   boolean not null,
+    reserved  boolean not null
 );
 create index lane_queue_idx on pgq.lane (queue, priority, id);
 create index lane_lane_idx on pgq.lane (lane, id);
 comment on table pgq.lane is
-    'Lanes ever seen: (queue, priority, suspect) and the number that is derived from them. Append-only and without a unique constraint, on which producers would wait for each other; pgq.fold removes duplicates.';
+    'Lanes ever seen: (queue, priority, suspect, reserved) and the number that is derived from them. Append-only and without a unique constraint, on which producers would wait for each other; pgq.fold removes duplicates.';
 
 create table pgq.ready (
     lane           bigint      not null,

@@ -191,6 +191,7 @@ def claim(
     lease: str | None = None,
     suspects: bool | None = None,
     limit: int | None = None,
+    reserved: bool = False,
 ) -> list[Row]:
     if isinstance(limits, int):
         limits = [limits] * len(queues)
@@ -205,6 +206,7 @@ def claim(
         lease=lease,
         suspects=suspects,
         limit=limit,
+        reserved=reserved,
     )
 
 
@@ -216,7 +218,8 @@ def claim_one(conn: Conn, **arguments: Any) -> Row:
 def running(conn: Conn, *, worker: int = 0, **columns: Any) -> Row:
     """A new job's lease."""
     (job,) = insert(conn, **columns)
-    lease = claim_one(conn, worker=worker, queues=[columns.get("queue", "default")], suspects=False)
+    queue = columns.get("queue", "default")
+    lease = claim_one(conn, worker=worker, queues=[queue], suspects=False, reserved=True)
     assert lease["id"] == job
     return lease
 

@@ -48,6 +48,49 @@ def test_first_come_first_served_within_a_priority(conn: Conn) -> None:
     assert ids(claim(conn, limits=25)) == inserted
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_tasks_of_ours_come_to_those_who_ask_for_them(conn: Conn, many: bool) -> None:
+    """However they came in: alone, among others, scheduled."""
+    with conn.transaction():
+        ours = insert(conn, 2 if many else 1, task="pgq.command", priority=0)
+        ours += insert(conn, 2 if many else 1, task="pgq.command", run_at="now")
+        (later,) = insert(conn, task="pgq.command", run_at="2999-01-01")
+        (other,) = insert(conn)
+    call(conn, "run_now", id=later)
+    assert ids(claim(conn, limits=10)) == [other]
+    assert claim(conn, limits=10) == []
+    assert set(ids(claim(conn, limits=10, reserved=True))) == {*ours, later}
+
+
+@pytest.mark.parametrize("way", ["release", "retry", "edit", "lost", "audit"])
+def test_task_of_ours_stays_one(conn: Conn, way: str) -> None:
+    worker = register(conn)
+    lease = running(conn, worker=worker, task="pgq.command")
+    match way:
+        case "release":
+            call(conn, "release", **hold_all(lease))
+        case "retry":
+            call(conn, "cancel", **hold(lease))
+            call(conn, "retry", id=lease["id"])
+        case "edit":
+            call(conn, "release", **hold_all(lease))
+            call(conn, "edit", id=lease["id"], priority=1)
+        case "lost":
+            lose(conn, worker)
+        case "audit":
+            conn.execute("delete from pgq.lease")
+            answer(conn, "audit_state")
+    assert claim(conn) == []
+    assert ids(claim(conn, reserved=True)) == [lease["id"]]
+
+
+def test_tasks_of_ours_and_others_of_one_priority_starve_neither(conn: Conn) -> None:
+    insert(conn, 40)
+    insert(conn, 40, task="pgq.command")
+    taken = {claim_one(conn, reserved=True)["task"] for _ in range(40)}
+    assert len(taken) == 2
+
+
 def test_queues_come_in_the_order_given(conn: Conn) -> None:
     (a,) = insert(conn, queue="a", priority=9)
     (b,) = insert(conn, queue="b", priority=0)

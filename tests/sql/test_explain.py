@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sql.states import STATES, assert_refuses_unknown_jobs, job_in
@@ -159,6 +161,26 @@ def test_task_of_ours_is_promised_no_death(conn: Conn) -> None:
     lease = running(conn, task="pgq.command")
     call(conn, "decline", **hold_all(lease))
     assert "dead letter" not in explain(conn, lease["id"])["unknown_task"]
+
+
+def test_task_of_ours_waits_for_a_worker_that_knows_it(conn: Conn) -> None:
+    (job,) = insert(conn, task="pgq.command")
+    register_tasks(conn, "*", "pgq.other")
+    assert "pgq.command" in explain(conn, job)["no_worker"]
+    register_tasks(conn, "pgq.command")
+    assert explain(conn, job).keys() == {"ready"}
+
+
+def test_job_of_another_task_is_not_behind_those_of_ours(conn: Conn) -> None:
+    register(conn)
+    insert(conn, task="pgq.command", priority=0)
+    (job,) = insert(conn)
+    assert explain(conn, job).keys() == {"ready"}
+
+
+def register_tasks(conn: Conn, *tasks: str) -> None:
+    info = json.dumps({"tasks": dict.fromkeys(tasks)})
+    call(conn, "register_worker", name="w", queues=["default"], slots=1, info=info)
 
 
 def test_due_job_waits_for_upkeep(conn: Conn) -> None:

@@ -291,8 +291,8 @@ def test_truncate_of_a_state_table_is_refused(conn: Conn, table: str) -> None:
 
 def test_two_queues_with_the_same_lane_number_are_refused(conn: Conn) -> None:
     conn.execute(
-        "insert into pgq.lane (lane, queue, priority, suspect)"
-        " values (pgq._lane('b', 5), 'a', 5, false)"
+        "insert into pgq.lane (lane, queue, priority, suspect, reserved)"
+        " values (pgq._lane('b', 5), 'a', 5, false, false)"
     )
     with refused("PQ005") as said:
         insert(conn, queue="b")

@@ -12,6 +12,7 @@ import pytest
 
 from races.test_mutants import Mutant
 from sql import test_authenticate as authenticate
+from sql import test_claim as claims
 from sql import test_decline as decline
 from sql import test_drain as drain
 from sql import test_list_jobs as searches
@@ -43,6 +44,18 @@ def escaped_payload(conn: Conn) -> None:
 
 def other_queues(conn: Conn) -> None:
     searches.test_only_jobs_of_these_queues(conn, "ready")
+
+
+def ours_alone(conn: Conn) -> None:
+    claims.test_tasks_of_ours_come_to_those_who_ask_for_them(conn, many=False)
+
+
+def ours_among_many(conn: Conn) -> None:
+    claims.test_tasks_of_ours_come_to_those_who_ask_for_them(conn, many=True)
+
+
+def lost_one_of_ours(conn: Conn) -> None:
+    claims.test_task_of_ours_stays_one(conn, "lost")
 
 
 MUTANTS = [
@@ -390,6 +403,42 @@ MUTANTS = [
         decline.test_job_of_a_task_of_ours_waits_on_however_long,
         "decline.sql",
         (("coalesce(v_task not like 'pgq.%', true)", "true"),),
+    ),
+    Mutant(
+        "task_of_ours_comes_to_all",
+        ours_among_many,
+        "claim.sql",
+        (("(p_reserved or not l.reserved)", "true"),),
+    ),
+    Mutant(
+        "one_task_of_ours_comes_as_any",
+        ours_alone,
+        "_route.sql",
+        (("v_ours := starts_with(v_job.task, 'pgq.');", "v_ours := false;"),),
+    ),
+    Mutant(
+        "many_tasks_of_ours_come_as_any",
+        ours_among_many,
+        "_route.sql",
+        (("starts_with(n.task, 'pgq.')::integer * 20", "0"),),
+    ),
+    Mutant(
+        "released_task_of_ours_comes_as_any",
+        lost_one_of_ours,
+        "_end_lease.sql",
+        ((", true, v_queue.reserved)", ", true)"),),
+    ),
+    Mutant(
+        "ours_starve_others",
+        claims.test_tasks_of_ours_and_others_of_one_priority_starve_neither,
+        "claim.sql",
+        (("random() < 0.5", "true"),),
+    ),
+    Mutant(
+        "queue_of_ours_wakes_all",
+        watch.test_jobs_of_ours_are_nothing_to_claim,
+        "watch.sql",
+        (("and not l.reserved", ""),),
     ),
 ]
 

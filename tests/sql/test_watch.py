@@ -74,6 +74,11 @@ def test_suspects_can_be_claimed(conn: Conn) -> None:
     assert watched(conn, None, ["default"]) == {"default"}
 
 
+def test_jobs_of_ours_are_nothing_to_claim(conn: Conn) -> None:
+    insert(conn, task="pgq.command")
+    assert watched(conn, None, ["default"]) == set()
+
+
 def test_paused_queue_has_nothing_to_claim(conn: Conn) -> None:
     insert(conn)
     answer(conn, "pause", queue="default")

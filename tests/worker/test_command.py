@@ -60,7 +60,21 @@ def test_catch_all_leaves_names_that_begin_with_pgq(start: Start, jobs: Jobs) ->
     start(app="catch_all")
     job = jobs.add("pgq.something")
 
-    jobs.wait(job, "scheduled")
+    jobs.result(jobs.add("anything"))  # came later, so that whoever takes all had taken the other
+    assert jobs.one("select s.state || s.attempt from pgq.job_status s where s.id = %s", job) == (
+        "ready0"
+    )
+
+
+def test_names_that_begin_with_pgq_are_run_by_an_app_that_has_them(
+    start: Start, jobs: Jobs
+) -> None:
+    job = jobs.add("pgq.something", '{"n": 1}')
+    other = jobs.add("pgq.other")
+    start(app="reserved")
+
+    assert jobs.result(job) == {"n": 1}
+    jobs.wait(other, "scheduled")
 
 
 def test_log_lines_are_json_with_the_job(worker: Worker, jobs: Jobs) -> None:

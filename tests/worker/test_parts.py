@@ -121,6 +121,7 @@ async def test_claims_that_are_refused_are_no_progress(
             executor=1,
             queues=["default"],
             suspects=False,
+            reserved=False,
             poll=0.01,
         )
         running = group.create_task(claims.run())

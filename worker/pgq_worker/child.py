@@ -93,6 +93,7 @@ class Child:
             executor=plan.executor,
             queues=list(plan.limits),
             suspects=plan.suspects,
+            reserved=app.takes_reserved,
             poll=1.0,
             measures=measures,
         )

@@ -33,7 +33,8 @@ STREAK = 20
 CLAIM = (
     "select id, queue, task, payload, attempt, max_attempts, extract(epoch from timeout)::float8, "
     "suspect, headers from pgq.claim(p_worker => %s, p_executor => %s, p_token => %s::uuid, "
-    "p_queues => %s::text[], p_limits => %s::integer[], p_suspects => %s)"
+    "p_queues => %s::text[], p_limits => %s::integer[], p_suspects => %s, "
+    "p_reserved => %s)"
 )
 AWAIT = (
     "select pgq.await_jobs(p_worker => %s, p_executor => %s, p_queues => %s::text[], p_slots => %s)"
@@ -52,6 +53,7 @@ class Claims:
         executor: int,
         queues: Sequence[str],
         suspects: bool,
+        reserved: bool,
         poll: float,
         measures: Measures | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class Claims:
         self._hot: set[str] = set()
         self._uncovered = set(queues)
         self._suspects = suspects
+        self._reserved = reserved
         self._poll = poll
         self._worker: int | None = None
         self._permitted = asyncio.Event()
@@ -220,6 +223,7 @@ class Claims:
                 arrays.texts(names),
                 arrays.numbers(limits),
                 self._suspects,
+                self._reserved,
             )
             began = time.monotonic()
             try:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from pgq import App, Cancel, Retry, Snooze
 from pgq.answers import Answer
 from pgq.errors import TaskError
-from pgq.task import CATCH_ALL, Task
+from pgq.task import CATCH_ALL, RESERVED, Task
 from pgq_worker import logs, tracebacks
 from pgq_worker.jobs import ClaimedJob, JobContext
 from pgq_worker.lines import Lines
@@ -124,7 +124,7 @@ class Execution:
 
     def _route(self, name: str) -> _Route | None:
         task = self._app.find(name)
-        if task is None or (task.name == CATCH_ALL and name.startswith("pgq.")):
+        if task is None or (task.name == CATCH_ALL and name.startswith(RESERVED)):
             return None
         function = task.function
         route = _Route(task, function, inspect.iscoroutinefunction(function), task.takes_context)

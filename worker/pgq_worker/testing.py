@@ -133,6 +133,7 @@ class _Runner:
 class _Drain:
     def __init__(self, app: App, fetch: Fetch, queues: Sequence[str] | None) -> None:
         self._runner = _Runner(app)
+        self._reserved = app.takes_reserved
         self._fetch = fetch
         self._queues = queues
 
@@ -161,8 +162,8 @@ class _Drain:
                 "p_token => cast(cast(? as text) as uuid), "
                 "p_queues => cast(cast(? as text) as text[]), "
                 "p_limits => cast(cast(? as text) as integer[]), "
-                "p_lease => interval '1 hour') as c",
-                (token, arrays.texts(queues), arrays.numbers([1] * len(queues))),
+                "p_lease => interval '1 hour', p_reserved => ?) as c",
+                (token, arrays.texts(queues), arrays.numbers([1] * len(queues)), self._reserved),
             )
         )
         return [tuple(row) for row in rows]
