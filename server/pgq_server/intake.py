@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -10,8 +9,9 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from pgq_server import documents
-from pgq_server.problems import Invalid, Refusal
+from pgq_server import documents, faults
+from pgq_server.models.seeds import AnyNewJob
+from pgq_server.problems import Refusal, invalid, refused
 from pgq_server.route import Route
 
 
@@ -37,8 +37,7 @@ def query_of(request: Request, route: Route) -> BaseModel | None:
         if name in many:
             values.setdefault(name, []).append(text)
         elif name in values:
-            error = Invalid(location=f"query.{name}", message="given twice")
-            raise Refusal("invalid-request", f"query.{name}: given twice", errors=[error])
+            raise invalid(f"query.{name}", "given twice; expected it once")
         else:
             values[name] = text
     if model is None:
@@ -54,7 +53,7 @@ async def body_of(request: Request, route: Route, limit: int) -> tuple[BaseModel
     content = await _content(request, limit)
     if route.body is None:
         if content:
-            raise Refusal("invalid-request", "body: this route takes none; leave it out.")
+            raise invalid("body", "this route takes none; leave it out")
         return None, b""
     if route.form:
         value = _form_of(request, content, _lists(route.body))
@@ -127,23 +126,12 @@ def _checked(model: type[BaseModel], values: object, where: str) -> BaseModel:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        errors = [
-            Invalid(location=_location(where, part["loc"]), message=_message(part))
-            for part in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        first = errors[0]
-        detail = f"{first.location}: {first.message}"
-        raise Refusal("invalid-request", detail, errors=errors) from None
+        raise refused(*faults.found(_model(model, values), error, where)) from None
 
 
-def _location(where: str, parts: tuple[int | str, ...]) -> str:
-    return ".".join([where, *(str(part)[:200] for part in parts)])
-
-
-def _message(part: Mapping[str, Any]) -> str:
-    if part["type"] == "extra_forbidden":
-        return "unknown"
-    return str(part["msg"]).removeprefix("Value error, ")
+def _model(model: type[BaseModel], values: object) -> type[BaseModel]:
+    """The one of a union's models that refused the values."""
+    return model.model_of(values) if issubclass(model, AnyNewJob) else model
 
 
 @lru_cache

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from pgq_server.models.base import Reply
+from pgq_server.models.base import Reply, like
 
 T = TypeVar("T")
 
@@ -43,16 +42,10 @@ def decode(cursor: str) -> int:
 _PATTERN = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$"
 
 
-def _cursor(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(_PATTERN, value):
-        raise ValueError("expected the `next` of an earlier answer, unchanged")
-    return value
-
-
 Cursor = Annotated[
     str,
     Field(pattern=_PATTERN, description="The `next` of an earlier answer."),
-    BeforeValidator(_cursor),
+    BeforeValidator(like(_PATTERN, "the `next` of an earlier answer, unchanged")),
 ]
 
 

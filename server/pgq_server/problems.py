@@ -120,8 +120,14 @@ class Refusal(Exception):
 
 def invalid(location: str, message: str) -> Refusal:
     """One value makes no sense."""
-    error = Invalid(location=location, message=message)
-    return Refusal("invalid-request", f"{location}: {message}", errors=[error])
+    return refused(Invalid(location=location, message=message))
+
+
+def refused(*found: Invalid) -> Refusal:
+    """Values make no sense; the first one is told in the problem's detail too."""
+    detail = f"{found[0].location}: {found[0].message}"
+    hint = "Correct it and send it again; /docs tells what each route takes."
+    return Refusal("invalid-request", detail, hint=hint, errors=found)
 
 
 def located(error: errors.BadArgument, where: str) -> Refusal:

@@ -6,6 +6,7 @@ Ids are numbers, times RFC 3339, durations numbers of seconds in fields named `*
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_args
@@ -111,6 +112,17 @@ def whole(value: object) -> object:
     return value
 
 
+def like(pattern: str, what: str) -> Callable[[object], object]:
+    """A validator of texts, which says what was expected in place of the pattern."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {what}")
+        return value
+
+    return check
+
+
 def _flag(value: object) -> object:
     if isinstance(value, str):
         if value not in ("true", "false"):
@@ -162,7 +174,7 @@ __all__ = [
     "Empty", "Flag", "Id", "Instant", "JobPath", "Limit", "MaybeObject", "Name", "Positive",
     "QueuePath",
     "RawJson", "RawObject", "Reply", "Request", "Seconds", "State", "Text", "both", "check_some",
-    "columns_of", "given", "sound", "whole",
+    "columns_of", "given", "like", "sound", "whole",
 ]  # fmt: skip
 
 

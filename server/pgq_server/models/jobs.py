@@ -21,6 +21,7 @@ from pgq_server.models.base import (
     State,
     both,
     given,
+    like,
     sound,
     whole,
 )
@@ -36,6 +37,7 @@ Payload = Annotated[
         "positional ones, anything else is one argument."
     ),
 ]
+_PLACE = r"^[^:\x00]+:[^\x00]*$"
 
 
 class NewJob(Request):
@@ -170,7 +172,10 @@ class JobQuery(JobFilter):
 
     payload: (
         Annotated[
-            str, Field(max_length=2000, pattern=r"^[^:\x00]+:[^\x00]*$"), AfterValidator(sound)
+            str,
+            Field(max_length=2000, pattern=_PLACE),
+            BeforeValidator(like(_PLACE, "PATH:VALUE, as user.id:42")),
+            AfterValidator(sound),
         ]
         | None
     ) = Field(

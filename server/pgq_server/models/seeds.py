@@ -18,6 +18,7 @@ from pgq_server.models.base import (
     State,
     Text,
     both,
+    like,
     whole,
 )
 from pgq_server.models.jobs import MadeJob, NewJob, Payload, Priority
@@ -37,7 +38,10 @@ STATUSES: dict[State, Status] = {
     "dead": "DEAD",
 }
 Retries = Annotated[int, Field(ge=0, le=32766)]
-OldId = Annotated[str, Field(pattern="^[1-9][0-9]{0,15}$")]
+_ID = "^[1-9][0-9]{0,15}$"
+OldId = Annotated[
+    str, Field(pattern=_ID), BeforeValidator(like(_ID, "the number of a job as text"))
+]
 
 
 class TypedJob(Request):
@@ -98,9 +102,13 @@ class AnyNewJob(RootModel[NewJob | NamedJob]):
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         """As the model that it looks like, whose refusals are easier to read than a union's."""
+        return cls.model_construct(root=cls.model_of(obj).model_validate(obj, **options))
+
+    @staticmethod
+    def model_of(obj: object) -> type[NewJob] | type[NamedJob]:
+        """The model that a body looks like."""
         is_old = isinstance(obj, dict) and "name" in obj and "task" not in obj
-        kind = NamedJob if is_old else NewJob
-        return cls.model_construct(root=kind.model_validate(obj, **options))
+        return NamedJob if is_old else NewJob
 
 
 class OldJob(Reply):
