@@ -88,6 +88,13 @@ class Server(Section):
     body_limit: int = Field(
         default=1024 * 1024, ge=1024, description="Bytes; largest body of a request."
     )
+    waiting: int = Field(
+        default=10_000,
+        ge=1,
+        le=10_000,
+        description="Most requests that wait for something, and as many open event streams; who "
+        "comes then gets 429.",
+    )
     tls_certificate: Path | None = Field(default=None, description="A file in PEM format.")
     tls_key: Path | None = Field(default=None, description="A file in PEM format.")
     pool: int = Field(default=10, ge=2, description="Most sessions with the database.")

@@ -206,6 +206,7 @@ def edit(job_id: int, output: out.Format, **changes: Any) -> None:
 @click.option("-q", "--queue", help="Into another queue.")
 @click.option("--priority", type=click.IntRange(0, 9), help="0 is soonest.")
 @click.option("--run-at", type=values.instant, metavar="TIME", help="Else it may run now.")
+@click.option("--delay", type=values.duration, help="So long from now, as 10m.")
 @out.option
 def duplicate(job_id: int, output: out.Format, **changes: Any) -> None:
     """Enqueue another job like this one.

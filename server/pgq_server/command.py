@@ -18,6 +18,7 @@ from pgq_server.settings import Settings
 @options.setting("server.require_token")
 @options.setting("server.allowed_hosts", "--allowed-host")
 @options.setting("server.body_limit")
+@options.setting("server.waiting")
 @options.setting("server.tls_certificate")
 @options.setting("server.tls_key")
 @options.setting("server.pool")

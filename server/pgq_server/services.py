@@ -52,10 +52,10 @@ async def opened(settings: Settings) -> AsyncIterator[Services]:
         settings=settings,
         db=db,
         access=access,
-        watcher=Watcher(db),
+        watcher=Watcher(db, most=settings.waiting),
         events=Events(db),
         tails=Tails(db),
-        streams=Streams(access),
+        streams=Streams(access, most=settings.waiting),
         life=Life(db, Notifier.from_environment()),
         stopping=anyio.Event(),
     )

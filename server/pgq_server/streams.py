@@ -1,7 +1,7 @@
 """Streams of server-sent events: responses that go on until nothing more is to come.
 
-They end by themselves when the server stops, and when their reader's token is no longer valid. Who
-does not read what is sent is cut off.
+They end by themselves when the server stops, when their reader's token is no longer valid, and when
+too much waits for a reader that is slow: who comes back goes on from there.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ BOUND = 16
 """Events that wait for their reader."""
 RECHECKED = 1.0
 """Seconds after which tokens of readers are looked at again."""
-MOST = 10_000
-"""Open streams of a process."""
 
 _BEAT = b": \n\n"
 
@@ -38,8 +36,6 @@ class Outlet:
 
     def __init__(self) -> None:
         self._put, self.chunks = anyio.create_memory_object_stream[bytes](BOUND)
-        self.scope = anyio.CancelScope()
-        """Ends the response, whatever it is doing."""
 
     @property
     def is_idle(self) -> bool:
@@ -47,11 +43,11 @@ class Outlet:
         return self._put.statistics().current_buffer_used == 0
 
     def put(self, chunk: bytes) -> None:
-        """Have something sent; a reader with so much unread is cut off."""
+        """Have something sent; for a reader with so much unread nothing more is to come."""
         try:
             self._put.send_nowait(chunk)
         except anyio.WouldBlock:
-            self.scope.cancel()
+            self.end()
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             return
 
@@ -72,8 +68,9 @@ Source = Callable[[Outlet], AbstractContextManager[None]]
 class Streams:
     """The open streams of the process."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, *, most: int) -> None:
         self._access = access
+        self._most = most
         self._open: dict[Outlet, Request] = {}
         self._is_over = False
 
@@ -93,10 +90,10 @@ class Streams:
 
     def check_room(self) -> None:
         """Refuse one more than there may be."""
-        if len(self._open) >= MOST:
+        if len(self._open) >= self._most:
             raise Refusal(
                 "too-many-requests",
-                f"{MOST:,} streams are open already.",
+                f"{self._most:,} event streams are open already.",
                 headers={"Retry-After": RETRY_AFTER},
             )
 
@@ -138,7 +135,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them."""
-        with self._streams.opened(self._request) as outlet, self._source(outlet), outlet.scope:
+        with self._streams.opened(self._request) as outlet, self._source(outlet):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(gone, receive, tasks.cancel_scope)
                 await self._send(outlet, send)

@@ -12,9 +12,6 @@ from pgq_server.polling import Poller
 from pgq_server.problems import RETRY_AFTER, Refusal
 from pgq_server.streams import gone
 
-MOST = 10_000
-"""Long polls of a process; as many as one query takes."""
-
 
 class Watcher(Poller):
     """Tells long polls when to look.
@@ -25,10 +22,12 @@ class Watcher(Poller):
 
     interval = 0.2
 
-    def __init__(self, db: Gateway) -> None:
+    def __init__(self, db: Gateway, *, most: int) -> None:
         super().__init__()
         self._db = db
+        self._most = most
         self._ends: dict[int, set[anyio.Event]] = {}
+        self._waiting = 0
         self._claims: dict[anyio.Event, Collection[str]] = {}
         self._is_over = False
 
@@ -51,7 +50,6 @@ class Watcher(Poller):
 
     async def ended(self, request: Request, job_id: int, seconds: float) -> None:
         """Wait until a job has ended or is gone; not longer than the client does."""
-        self._check_room()
         event = anyio.Event()
         waiting = self._ends.setdefault(job_id, set())
         waiting.add(event)
@@ -64,7 +62,6 @@ class Watcher(Poller):
 
     async def filled(self, request: Request, queues: Sequence[str], seconds: float) -> None:
         """Wait until it is worth while to claim from one of the queues; as `ended`."""
-        self._check_room()
         event = anyio.Event()
         self._claims[event] = queues
         try:
@@ -91,20 +88,23 @@ class Watcher(Poller):
     async def _wait(self, request: Request, event: anyio.Event, seconds: float) -> None:
         if self._is_over:
             return
-        self.call()
-        with anyio.move_on_after(seconds):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(gone, request.receive, tasks.cancel_scope)
-                await event.wait()
-                tasks.cancel_scope.cancel()
-
-    def _check_room(self) -> None:
-        if len(self._ends) + len(self._claims) >= MOST:
+        if self._waiting >= self._most:
             raise Refusal(
                 "too-many-requests",
-                f"{MOST:,} requests wait already.",
+                f"{self._most:,} requests wait already.",
+                hint="Ask again soon, or without waiting.",
                 headers={"Retry-After": RETRY_AFTER},
             )
+        self.call()
+        self._waiting += 1
+        try:
+            with anyio.move_on_after(seconds):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(gone, request.receive, tasks.cancel_scope)
+                    await event.wait()
+                    tasks.cancel_scope.cancel()
+        finally:
+            self._waiting -= 1
 
 
 def _set(events: Iterable[anyio.Event]) -> None:

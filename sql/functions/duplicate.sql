@@ -3,7 +3,8 @@ create or replace function pgq.duplicate(
     p_payload   json         default null,
     p_queue     text         default null,
     p_priority  integer      default null,
-    p_run_at    timestamptz  default null
+    p_run_at    timestamptz  default null,
+    p_delay     interval     default null
 )
 returns bigint
 language plpgsql
@@ -22,7 +23,7 @@ begin
         coalesce(p_payload, j.payload),
         coalesce(p_queue, j.queue),
         coalesce(p_priority, j.priority),
-        p_run_at,
+        pgq._run_at(p_run_at, p_delay),
         j.max_attempts,
         j.timeout,
         j.backoff_base,
@@ -40,5 +41,5 @@ begin
 end
 $$;
 comment on function pgq.duplicate is
-    'A new job like this one, whatever became of that: with another payload, queue or priority if one is given, to run now or at p_run_at. The unique key is not copied. PQ002: no such job. PQ005: as for a new job.';
+    'A new job like this one, whatever became of that: with another payload, queue or priority if one is given, to run now, at p_run_at or after p_delay. The unique key is not copied. PQ002: no such job. PQ005: as for a new job.';
 select pgq._allow('duplicate', 'pgq_operator');

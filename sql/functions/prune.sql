@@ -7,7 +7,7 @@ as $$
     select pgq._alone('prune', format('select pgq._prune(%s)', coalesce(p_limit, 5000)))
 $$;
 comment on function pgq.prune is
-    'Upkeep: deletes finished jobs and dead letters that have been kept for long enough, answers to requests after 24 hours and samples after 48, at most p_limit of each, and drops whole days when the transaction commits; how many jobs it deleted one by one.';
+    'Upkeep: deletes finished jobs and dead letters that have been kept for long enough, answers to requests after 24 hours, samples after 48 and tokens 30 days after they were revoked or expired, at most p_limit of each, and drops whole days when the transaction commits; how many jobs it deleted one by one.';
 select pgq._allow('prune', 'pgq_worker', 'pgq_operator');
 
 create or replace function pgq._prune(p_limit integer)
@@ -115,10 +115,21 @@ begin
         limit p_limit
         for update skip locked
     ));
+    if pgq._is_due('tokens', interval '10 minutes') then
+        delete from pgq.token t
+        where t.ctid = any (array(
+            select x.ctid
+            from pgq.token x
+            where least(x.revoked_at, x.expires_at) < clock_timestamp() - interval '30 days'
+            order by x.id
+            limit p_limit
+            for update skip locked
+        ));
+    end if;
 end
 $$;
 comment on function pgq._prune_service is
-    'Deletes what the service keeps for a while: answers to requests, and samples of the counters.';
+    'Deletes what the service keeps for a while: answers to requests, samples of the counters, and tokens that are no longer valid.';
 select pgq._allow('_prune_service');
 
 create or replace function pgq._prune_finished(p_limit integer)

@@ -170,6 +170,8 @@ def test_duplicates_with_edits(conn: Conn, pgq: Run, shell: Run) -> None:
     assert (
         pgq("job", "list", "-q", "mail", "-s", "scheduled", "-o", "json").json[0]["priority"] == 0
     )
+    assert pgq("job", "duplicate", job, "--delay", "1h").out == f"job {copy['id'] + 2} enqueued\n"
+    assert state(conn, copy["id"] + 2) == "scheduled"
     payload = "select payload::text from pgq.get_payload(%s)"
     assert value(conn, payload, [copy["id"]]) == '{"n": 1.10}'
     assert value(conn, payload, [copy["id"] + 1]) == "[2]"

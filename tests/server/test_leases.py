@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -481,3 +482,24 @@ def slow_claims(conn: psycopg.Connection[Any]) -> None:
         f"create function pgq.claim({row[0]}) returns {row[1]} language sql security definer as $$ "
         f"select pg_advisory_xact_lock_shared(1); select * from pgq._claim_as_it_was({given}) $$"
     )
+
+
+def test_one_request_that_waits_more_than_there_may_be_is_refused(
+    serve: Callable[..., Service],
+    conn: psycopg.Connection[Any],
+    background: ThreadPoolExecutor,
+) -> None:
+    api = serve("--waiting", "1").client()
+    jobs = [enqueue(conn), enqueue(conn)]
+    asked = [background.submit(api.get, f"/api/v1/jobs/{job}", params={"wait": 60}) for job in jobs]
+    (refused,), (waiting,) = futures.wait(asked, return_when=futures.FIRST_COMPLETED)
+    answer = refused.result()
+    problem(answer, 429, "too-many-requests")
+    assert answer.headers["retry-after"]
+    body = {"queues": ["empty"], "wait": 60}
+    problem(api.post("/api/v1/claims", json=body), 429, "too-many-requests")
+    assert api.get(f"/api/v1/jobs/{jobs[0]}").status_code == 200
+    for job in jobs:
+        conn.execute("select pgq.cancel(%s)", [job])
+    assert waiting.result().json()["state"] == "cancelled"
+    assert claim(api, "empty", wait=1) == []

@@ -138,6 +138,14 @@ def test_a_jobs_copy_is_another_job(hall: Hall) -> None:
     assert "1.10" in hall.api.get(f"{answer.headers['location']}/payload").text
 
 
+def test_a_jobs_copy_can_come_later(hall: Hall) -> None:
+    path = f"/api/v1/jobs/{enqueue(hall.conn, queue='copied')}/duplicate"
+    later = hall.api.post(path, json={"delay_seconds": 60})
+    assert hall.api.get(later.headers["location"]).json()["state"] == "scheduled"
+    both = {"delay_seconds": 60, "run_at": "2999-01-01T00:00:00Z"}
+    problem(hall.api.post(path, json=both), 422, "invalid-request")
+
+
 def test_a_jobs_timeline_is_told(hall: Hall) -> None:
     (job,) = buried(hall, "timed", 1)
     events = hall.api.get(f"/api/v1/jobs/{job}/events").json()["items"]

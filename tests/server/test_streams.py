@@ -20,6 +20,7 @@ import pytest
 from serving import Hall, Service, claim, enqueue, problem, token
 
 import processes
+from pgq_server.streams import BOUND
 
 Conn = psycopg.Connection[Any]
 
@@ -485,7 +486,9 @@ def test_streams_that_are_left_leave_nothing_behind(
     processes.wait(lambda: len(os.listdir(descriptors)) <= before + 12)
 
 
-def test_who_does_not_read_is_cut_off(serve: Callable[..., Service], conn: Conn) -> None:
+def test_a_stream_that_nobody_reads_ends_in_good_order(
+    serve: Callable[..., Service], conn: Conn, read: Callable[..., Reader]
+) -> None:
     # A snapshot of ten megabytes is more than the systems between take.
     conn.execute(
         "insert into pgq.counter (queue, metric, label, n, sum) "
@@ -496,18 +499,43 @@ def test_who_does_not_read_is_cut_off(serve: Callable[..., Service], conn: Conn)
     host, _, port = service.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as sock:
         sock.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        other = read(service.client(), "/api/v1/events")
 
-        def is_cut() -> bool:
+        def is_too_much() -> bool:
             enqueue(conn, queue="busy")
-            return "without completing response" in service.command.output
+            return len(other.named("change")) > BOUND + 2
 
-        processes.wait(is_cut)
+        other.wait(is_too_much)
         sock.settimeout(processes.PATIENCE)
         end = b""
-        while part := sock.recv(1_000_000):
+        while not end.endswith(b"\r\n0\r\n\r\n"):
+            part = sock.recv(1_000_000)
+            assert part, f"it was cut off: {end!r}"
             end = (end + part)[-100:]
-        assert not end.endswith(b"0\r\n\r\n")
     assert service.client().get("/readyz").is_success
+    other.close()
+    assert service.stop() == 0
+    assert service.command.output.count("\n") == 1, service.command.output
+
+
+@pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/jobs/{}/logs/stream"])
+def test_one_stream_more_than_there_may_be_is_refused(
+    serve: Callable[..., Service], conn: Conn, read: Callable[..., Reader], path: str
+) -> None:
+    service = serve("--waiting", "1")
+    client = many(service)
+    first = read(client, "/api/v1/events")
+    first.wait(lambda: first.events)
+    answer = client.get(path.format(enqueue(conn)))
+    problem(answer, 429, "too-many-requests")
+    assert answer.headers["retry-after"]
+    first.close()
+    processes.wait(lambda: not is_refused(client))
+
+
+def is_refused(client: httpx.Client) -> bool:
+    with client.stream("GET", "/api/v1/events") as answer:
+        return answer.status_code == 429
 
 
 def test_streams_are_no_answer_to_head(hall: Hall) -> None:

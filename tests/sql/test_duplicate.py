@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -49,6 +50,20 @@ def test_what_is_given_replaces_what_was(conn: Conn) -> None:
     assert (found["task"], found["tags"]) == ("echo", ["t"])
     assert state(conn, copy) == "scheduled"
     assert job(conn, original)["payload"] == '{"a": 1}'
+
+
+def test_copy_after_a_delay_is_scheduled(conn: Conn) -> None:
+    (original,) = insert(conn)
+    copy = answer(conn, "duplicate", id=original, delay="1 hour")
+    assert state(conn, copy) == "scheduled"
+    left = value(conn, "select run_at - now() from pgq.job where id = %s", [copy])
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)
+
+
+def test_time_and_delay_exclude_each_other(conn: Conn) -> None:
+    (original,) = insert(conn)
+    with refused("PQ005"):
+        answer(conn, "duplicate", id=original, run_at="2999-01-01", delay="1 hour")
 
 
 def test_unique_key_is_not_copied(conn: Conn) -> None:

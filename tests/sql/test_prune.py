@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sql.support import (
     Conn,
     answer,
@@ -356,3 +358,17 @@ def test_cancellations_of_ended_attempts_are_forgotten(conn: Conn) -> None:
     conn.execute("update pgq.cancel_request set requested_at = now() - interval '1 hour'")
     prune(conn)
     assert column(conn, "select job_id from pgq.cancel_request") == [runs["id"]]
+
+
+@pytest.mark.parametrize("what", ["revoked_at", "expires_at"])
+def test_tokens_are_forgotten_30_days_after_they_ended(conn: Conn, what: str) -> None:
+    old, recent, valid = (
+        answer(conn, "create_token", name="t", hash=bytes([n] * 32), scopes=["view"])
+        for n in range(3)
+    )
+    for token, age in ((old, "31 days"), (recent, "29 days")):
+        conn.execute(
+            f"update pgq.token set {what} = now() - %s::interval where id = %s", [age, token]
+        )
+    prune(conn)
+    assert column(conn, "select id from pgq.token order by id") == [recent, valid]

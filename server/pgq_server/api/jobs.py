@@ -194,6 +194,7 @@ async def duplicate(call: Call[JobPath, None, JobCopy]) -> Answer:
         p_queue=body.queue,
         p_priority=body.priority,
         p_run_at=body.run_at,
+        p_delay=body.delay_seconds,
     )
     return Answer(MadeJob(id=job_id, created=True), headers=_location(call, job_id))
 
@@ -399,7 +400,8 @@ ROUTES = (
         query=JobQuery,
         answer=JobPage,
     ),
-    _one("GET", "", show, "A job", "view", "enqueue", query=Wait, answer=JobDetail, etag=True),
+    _one("GET", "", show, "A job", "view", "enqueue", query=Wait, answer=JobDetail,
+         errors=("not-found", "too-many-requests"), etag=True),
     _one("PATCH", "", edit, "Change a job that has not started", "operate", body=JobEdit,
          **_CHANGE),
     _one("POST", "/cancel", cancel, "Cancel a job", "operate", body=Empty, **_CHANGE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -67,9 +68,13 @@ class NewJob(Request):
 
     @model_validator(mode="after")
     def _one_time(self) -> Self:
-        if self.run_at is not None and self.delay_seconds is not None:
-            raise ValueError("run_at and delay_seconds exclude each other; give one of them")
+        _check_times(self.run_at, self.delay_seconds)
         return self
+
+
+def _check_times(run_at: datetime | None, delay: timedelta | None) -> None:
+    if run_at is not None and delay is not None:
+        raise ValueError("run_at and delay_seconds exclude each other; give one of them")
 
 
 class NewJobs(Request):
@@ -241,10 +246,20 @@ class JobRetry(Request):
 class JobCopy(Request):
     """What is different about the copy."""
 
+    model_config = ConfigDict(json_schema_extra={"not": both("run_at", "delay_seconds")})
+
     payload: Payload | None = None
     queue: Name | None = None
     priority: Priority | None = None
     run_at: Instant | None = Field(default=None, description="Not before; now unless given.")
+    delay_seconds: Seconds | None = Field(
+        default=None, description="Not before this long from now; excludes `run_at`."
+    )
+
+    @model_validator(mode="after")
+    def _one_time(self) -> Self:
+        _check_times(self.run_at, self.delay_seconds)
+        return self
 
 
 class Attempt(Reply):
