@@ -98,7 +98,7 @@ def routines() -> dict[str, Routine]:
 
 
 def digest(body: str) -> str:
-    """By which two bodies of a routine are compared."""
+    """By which two bodies of a routine, or two migrations, are compared."""
     return hashlib.sha256(body.encode()).hexdigest()
 
 
@@ -122,8 +122,8 @@ def migrate(
 
     Any number may run at once. Running it again changes nothing but replaces every function. It
     never makes anybody wait long for a table that is in use: it gives way, tells `on_wait` who
-    holds it, and begins anew. Raises `errors.SchemaMismatch` for a schema `pgq` of somebody else's
-    or of a newer release, `errors.Busy` when it had to give way for `patience` seconds.
+    holds it, and begins anew. Raises `errors.SchemaMismatch` for a schema `pgq` of somebody else's,
+    of a newer release or from between two, `errors.Busy` when it had to give way for `patience` seconds.
     """
     deadline = time.monotonic() + patience
     with (
@@ -273,13 +273,17 @@ $pgq_migrate$;"""
 
 
 def _announcement() -> str:
-    return f"select set_config('pgq.shipped_version', '{VERSION}', true);"
+    digests = ",".join(digest(migration.text) for migration in migrations())
+    return (
+        f"select set_config('pgq.shipped_version', '{VERSION}', true), "
+        f"set_config('pgq.shipped_digests', '{{{digests}}}', true);"
+    )
 
 
 def _record(migration: Migration) -> str:
     return (
-        sql.SQL("insert into pgq.migration (version, name) values ({}, {})")
-        .format(migration.version, migration.name)
+        sql.SQL("insert into pgq.migration (version, name, digest) values ({}, {}, {})")
+        .format(migration.version, migration.name, digest(migration.text))
         .as_string()
     )
 

@@ -1,5 +1,6 @@
 -- First part of a migration, run in its transaction: one at a time, and only into a schema that is ours.
--- pgq.shipped_version holds the version that the running program brings.
+-- pgq.shipped_version holds the version that the running program brings, pgq.shipped_digests the digest of
+-- each of its migrations.
 
 select pg_catalog.pg_advisory_xact_lock(1885827428, 0);
 
@@ -13,6 +14,8 @@ declare
     v_schema   record;
     v_version  integer := 0;
     v_shipped  integer := current_setting('pgq.shipped_version');
+    v_digests  text[] := current_setting('pgq.shipped_digests');
+    v_changed  text;
     v_routines text;
 begin
     select n.oid, pg_get_userbyid(n.nspowner) as owner,
@@ -59,6 +62,25 @@ begin
     if v_version > v_shipped then
         raise exception 'the schema is version %, newer than version % of this program', v_version, v_shipped
             using errcode = 'PQ006', hint = 'Migrate with the newest release that uses this database.';
+    end if;
+
+    if v_version > 0 then
+        begin
+            select m.name into v_changed
+            from pgq.migration m
+            where m.digest <> v_digests[m.version]
+            order by m.version
+            limit 1;
+        exception
+            when undefined_column then
+                v_changed := '0001_initial';
+        end;
+    end if;
+    if v_changed is not null then
+        raise exception 'the schema was made by another % than that of this program', v_changed
+            using errcode = 'PQ006',
+                  detail = 'It comes from between two releases, and there is no way from it to this one.',
+                  hint = 'Use another database, or let `drop schema pgq cascade` delete it with all jobs and migrate again.';
     end if;
 
     -- What leftovers.sql compares with, to find the routines that this migration did not write.

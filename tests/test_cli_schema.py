@@ -138,7 +138,7 @@ def test_a_mistake_gets_one_line_and_a_code(
 
 def test_a_newer_schema_is_refused_with_a_code_of_its_own(pgq: Pgq, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as session:
-        session.execute("insert into pgq.migration values (999, '0999_later')")
+        session.execute("insert into pgq.migration values (999, '0999_later', '')")
     done = pgq("migrate", DATABASE_URL=dsn)
     assert done.returncode == 4
     assert "version 999" in one_line(done.stderr)

@@ -61,6 +61,27 @@ def test_the_dashboard_is_where_it_says(folder: Path, empty_dsn: str) -> None:
         assert dev.ended() == 0
 
 
+def test_data_from_between_two_releases_are_one_line(folder: Path, dsn: str) -> None:
+    """The embedded Postgres's folder is named; of another database it is said what to drop."""
+    with processes.running(folder, "dev", **embedded(folder)) as dev:
+        run(dsn_of(dev))
+        os.kill(dev.process.pid, signal.SIGTERM)
+        dev.ended()
+    with processes.running(folder, "dev", **embedded(folder)) as dev:
+        assert dev.ended() == 4
+        assert f"Delete {folder} with all its jobs" in dev.output
+        assert "Traceback" not in dev.output
+    run(dsn)
+    with processes.running(folder, "dev", DATABASE_URL=dsn) as dev:
+        assert dev.ended() == 4
+        assert "`drop schema pgq cascade`" in dev.output
+
+
+def run(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("update pgq.migration set digest = 'another'")
+
+
 def test_a_port_that_is_wanted_and_taken_is_one_line(folder: Path, dsn: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

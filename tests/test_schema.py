@@ -116,9 +116,26 @@ def test_an_empty_schema_of_its_own_is_taken(empty_dsn: str) -> None:
 
 
 def test_a_newer_schema_is_refused_with_both_versions(dsn: str) -> None:
-    run(dsn, "insert into pgq.migration (version, name) values (999, '0999_later')")
+    run(dsn, "insert into pgq.migration (version, name, digest) values (999, '0999_later', '')")
     with pytest.raises(SchemaMismatch, match=f"version 999, newer than version {schema.VERSION} "):
         schema.migrate(dsn)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update pgq.migration set digest = 'another' where version = 1",
+        "alter table pgq.migration drop column digest",
+    ],
+)
+def test_a_schema_from_between_two_releases_is_refused_with_what_to_do(
+    dsn: str, change: str
+) -> None:
+    run(dsn, change)
+    before = dump(dsn)
+    with pytest.raises(SchemaMismatch, match=r"made by another 0001_initial.*drop schema pgq"):
+        schema.migrate(dsn)
+    assert dump(dsn) == before
 
 
 def test_a_program_refuses_an_older_schema(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

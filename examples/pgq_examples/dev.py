@@ -11,7 +11,7 @@ import click
 from pgq import binaries, config, schema
 from pgq.cli import options
 from pgq.config import Settings
-from pgq.errors import ConfigError
+from pgq.errors import ConfigError, SchemaMismatch
 from pgq_server import process
 from pgq_server import settings as server
 from pgq_worker import command
@@ -58,11 +58,23 @@ def dev(app: str, queues: str, port: int | None, processes: int) -> None:
         log_level=settings.log_level,
         log_format=form,
     )
-    schema.migrate(dsn)
+    _migrate(settings, dsn)
     served = server.Settings(dsn=dsn, port=PORT if port is None else port)
     with _listening(served, anywhere=port is None) as listening, process.beside(served, listening):
         click.echo(welcome(settings, dsn, process.url(served, listening)))
         command.run(plan)
+
+
+def _migrate(settings: Settings, dsn: str) -> None:
+    try:
+        schema.migrate(dsn)
+    except SchemaMismatch as error:
+        if settings.database_url is None:
+            error.hint = (
+                f"Delete {settings.data_dir} with all its jobs, or name another folder by "
+                "PGQ_DATA_DIR."
+            )
+        raise
 
 
 def _listening(served: server.Settings, *, anywhere: bool) -> socket.socket:

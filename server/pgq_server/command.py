@@ -29,12 +29,18 @@ def server() -> None:
     On a loopback address no token is asked for, unless --require-token or --prefix is given. It
     refuses to listen elsewhere while there is no token; `pgq token create` makes one.
 
+    Elsewhere, the dashboard needs HTTPS, since its cookie is kept for no other: --tls-certificate
+    and --tls-key, or a proxy that speaks TLS in front of a loopback address, with --prefix or
+    --require-token.
+
     SIGTERM or ^C stops it in good order. It keeps nothing of its own: any number may serve one
     database.
     """
     found = options.load()
     settings = Settings(dsn=config.dsn(found), **dict(found.server))
     process.check(settings)
+    for warning in process.warnings(settings):
+        click.echo(f"pgq: {warning}", err=True)
     with process.listen(settings) as listening:
         click.echo(f"pgq serves {process.url(settings, listening)}")
         process.server(settings).run(sockets=[listening])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -56,6 +57,7 @@ def check(settings: Settings) -> None:
 
     Raises `SchemaMismatch`, `ConfigError` or `Unavailable`.
     """
+    _check_tls(settings)
     with closing(database.connect(settings.dsn, application_name="pgq server")) as session:
         schema.check(session)
         if settings.is_loopback:
@@ -66,6 +68,33 @@ def check(settings: Settings) -> None:
             f"tokens are needed to listen on {settings.host}, and there is none; make one with "
             "`pgq token create NAME --scope admin`, or listen on 127.0.0.1"
         )
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What whoever starts it should know."""
+    if settings.is_loopback or settings.is_tls:
+        return []
+    return [
+        f"on {settings.host} tokens and payloads go over the network as plain text, and browsers "
+        "cannot sign in to the dashboard, whose cookie needs HTTPS; give --tls-certificate and "
+        "--tls-key, or let nobody reach this but a proxy that speaks TLS"
+    ]
+
+
+def _check_tls(settings: Settings) -> None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_certificate, settings.tls_key, password=lambda: b""
+        )
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        raise ConfigError(
+            f"{settings.tls_certificate} and {settings.tls_key} make no TLS "
+            f"({str(reason).lower().replace('_', ' ')}); expected a certificate, those it rests on "
+            "after it, and its own key without a password, in PEM format"
+        ) from None
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -3,9 +3,11 @@
 create table pgq.migration (
     version     integer     not null primary key,
     name        text        not null,
+    digest      text        not null,
     applied_at  timestamptz not null default now()
 );
 comment on table pgq.migration is 'Migrations of the schema that have been applied.';
+comment on column pgq.migration.digest is 'SHA-256 of its file: a released one never changes.';
 
 -- Settings --------------------------------------------------------------------------------------
 

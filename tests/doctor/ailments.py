@@ -143,7 +143,7 @@ def clock_is_slow(scene: Scene) -> None:
 
 @fault("schema-version", "warning", "version 999", "pip install --upgrade")
 def schema_of_a_newer_release(scene: Scene) -> None:
-    scene.conn.execute("insert into pgq.migration values (999, '0999_later')")
+    scene.conn.execute("insert into pgq.migration values (999, '0999_later', '')")
 
 
 @fault("schema-version", "critical", "the program brings 999", "pgq migrate")

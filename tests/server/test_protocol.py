@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import ssl
-import subprocess
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
-import pytest
 from serving import Hall, Service, enqueue, problem, serving
 
 import processes
@@ -136,36 +131,3 @@ def test_a_second_signal_ends_it_at_once(
         processes.wait(lambda: _refuses(service))
         assert service.stop() == 0
         thread.join()
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate of localhost's and its key."""
-    openssl = shutil.which("openssl")
-    if not openssl:
-        pytest.skip("needs openssl")
-    found = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    command = [
-        openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        "-out", str(found[0]), "-keyout", str(found[1]),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    return found
-
-
-def test_it_speaks_tls(serve: Callable[..., Service], certificate: tuple[Path, Path]) -> None:
-    public, key = map(str, certificate)
-    service = serve("--tls-certificate", public, "--tls-key", key)
-    assert service.url.startswith("https://")
-    trusted = ssl.create_default_context(cafile=public)
-    assert service.client(verify=trusted).get("/api/v1/queues").status_code == 200
-    with pytest.raises(httpx.ConnectError):
-        service.client().get("/healthz")
-
-
-def test_half_of_tls_is_one_line(tmp_path: Path, dsn: str) -> None:
-    options = ("server", "--tls-key", str(tmp_path / "nothing"))
-    with processes.running(tmp_path, *options, DATABASE_URL=dsn) as command:
-        assert command.ended() == 2
-        assert "give both or neither" in command.output

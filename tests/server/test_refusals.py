@@ -69,7 +69,7 @@ TEXTS = [odd for odd in ODD if isinstance(odd, str)]
 """All that a path, a query or a form may have."""
 MODELS = {
     model: odd
-    for route in routes.table()
+    for route in routes.TABLE
     for model, odd in (
         (route.path_model, TEXTS),
         (route.query, TEXTS),

@@ -8,7 +8,7 @@ from sql.support import Conn, answer, value
 
 def test_version_is_that_of_the_last_migration(conn: Conn) -> None:
     assert answer(conn, "version") == schema.VERSION
-    conn.execute("insert into pgq.migration (version, name) values (9000, 'later')")
+    conn.execute("insert into pgq.migration (version, name, digest) values (9000, 'later', '')")
     assert answer(conn, "version") == 9000
 
 
