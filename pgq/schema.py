@@ -123,7 +123,8 @@ def migrate(
     Any number may run at once. Running it again changes nothing but replaces every function. It
     never makes anybody wait long for a table that is in use: it gives way, tells `on_wait` who
     holds it, and begins anew. Raises `errors.SchemaMismatch` for a schema `pgq` of somebody else's,
-    of a newer release or from between two, `errors.Busy` when it had to give way for `patience` seconds.
+    of a newer release or from between two, `errors.Busy` when it had to give way for `patience`
+    seconds.
     """
     deadline = time.monotonic() + patience
     with (

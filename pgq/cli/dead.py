@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pgq.cli import errands, people, values, verbs
+from pgq.cli import bulk, errands, people, values, verbs
 from pgq.cli import output as out
 from pgq.cli.progress import Progress
 
@@ -42,14 +42,7 @@ _GROUP_COLUMNS = {
     "error": "error",
 }
 _ids = click.argument("ids", nargs=-1, type=values.job_id, metavar="[ID...]")
-_limit = click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(1),
-    default=1000,
-    show_default=True,
-    help="At most so many.",
-)
+_limit = click.option("-n", "--limit", type=click.IntRange(1), help="At most so many.")
 
 
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,37 +98,27 @@ def groups(output: out.Format, **filters: Any) -> None:
 
 @dead.command()
 @_ids
-@click.option(
-    "--payload", type=values.json_text, metavar="JSON|@FILE|-", help="For one ID: another."
-)
+@click.option("--payload", type=values.json_text, metavar="JSON|@FILE|-", help="Another payload.")
 @_filters
 @click.option("--all", "everything", is_flag=True, help="Whatever there is.")
-@_limit
+@bulk.ways
 @out.option
-def retry(
-    ids: tuple[int, ...],
-    payload: str | None,
-    everything: bool,
-    limit: int,
-    output: out.Format,
-    **filters: str | None,
-) -> None:
-    """Run dead letters again.
+def retry(ids: tuple[int, ...], payload: str | None, output: out.Format, **options: Any) -> None:
+    """Run dead letters again, by their IDs or by a filter.
 
-    They begin with their first attempt. By filter the oldest go first, and those whose unique key
-    is taken stay dead.
+    They begin with their first attempt. By filter the oldest go first, those whose unique key is
+    taken stay dead, and a payload is an object whose members replace those of each job's.
     """
-    given = {name: value for name, value in filters.items() if value is not None}
+    how, rest = bulk.taken(options, output)
+    filters = bulk.conditions(rest)
     if ids:
-        if given or everything:
-            raise click.UsageError("IDs and filters exclude each other")
+        if filters or how != bulk.How(output=output):
+            raise click.UsageError("IDs exclude filters and how to do it for many")
         errands.retry(ids, payload=payload, output=output)
         return
-    if payload is not None:
-        raise click.UsageError("--payload needs the ID of the job that it is for")
-    if not given and not everything:
+    if not filters:
         raise click.UsageError("which? give IDs, --queue, --task, --fingerprint or --all")
-    _in_batches("redrive", given, limit=limit, did="retried", output=output)
+    bulk.run("retry", {**filters, "state": "dead"}, how, noun="dead letter", payload=payload)
 
 
 @dead.command()
@@ -148,7 +131,7 @@ def retry(
 def purge(
     ids: tuple[int, ...],
     older_than: timedelta | None,
-    limit: int,
+    limit: int | None,
     yes: bool,
     output: out.Format,
     **filters: str | None,
@@ -169,9 +152,21 @@ def purge(
             raise click.UsageError(
                 "purge deletes for good; say --yes, since there is no terminal to ask"
             )
-        if not click.confirm(f"Delete up to {limit:,} dead letters for good?", err=True):
+        if not click.confirm(f"Delete {_most(limit)} for good?", err=True):
             raise click.ClickException("nothing was purged")
-    _in_batches("purge", given, limit=limit, did="purged", output=output)
+    count = 0
+    with verbs.session() as session, Progress() as progress:
+        while limit is None or count < limit:
+            batch = BATCH if limit is None else min(BATCH, limit - count)
+            moved = verbs.value(session, "purge", **given, limit=batch)
+            count += moved
+            progress.show(f"{people.plural(count, 'dead letter')} purged")
+            if not moved:
+                break
+    if output == "json":
+        out.write_one({"purged": count}, output=output)
+    else:
+        click.echo(f"{people.plural(count, 'dead letter')} purged")
 
 
 def _error(letter: verbs.Row) -> str:
@@ -179,19 +174,7 @@ def _error(letter: verbs.Row) -> str:
     return said or str(letter["reason"])
 
 
-def _in_batches(
-    verb: str, conditions: dict[str, Any], *, limit: int, did: str, output: out.Format
-) -> None:
-    count = 0
-    with verbs.session() as session, Progress() as progress:
-        while count < limit:
-            moved = verbs.value(session, verb, **conditions, limit=min(BATCH, limit - count))
-            count += moved
-            progress.show(f"{people.plural(count, 'dead letter')} {did}")
-            if not moved:
-                break
-    if output == "json":
-        out.write_one({did: count, "limit_reached": count >= limit}, output=output)
-        return
-    more = "; there may be more: repeat, or raise --limit" if count >= limit else ""
-    click.echo(f"{people.plural(count, 'dead letter')} {did}{more}")
+def _most(limit: int | None) -> str:
+    if limit is None:
+        return "all such dead letters"
+    return f"up to {people.plural(limit, 'dead letter')}"

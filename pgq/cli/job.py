@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from pgq.cli import document, errands, people, values, verbs
+from pgq.cli import bulk, document, errands, people, values, verbs
 from pgq.cli import output as out
 from pgq.cli.log import logs
 from pgq.cli.wait import wait
@@ -35,7 +35,7 @@ _ATTEMPT_COLUMNS = {
     "ended_at": "ended",
     "error": "error",
 }
-_ids = click.argument("ids", nargs=-1, required=True, type=values.job_id, metavar="ID...")
+_some = click.argument("ids", nargs=-1, type=values.job_id, metavar="[ID...]")
 _id = click.argument("job_id", type=values.job_id, metavar="ID")
 
 
@@ -142,13 +142,17 @@ def show(job_id: int, output: out.Format) -> None:
 
 
 @job.command()
-@_ids
+@_some
+@bulk.job_filters
+@bulk.ways
 @out.option
-def cancel(ids: tuple[int, ...], output: out.Format) -> None:
-    """Cancel jobs.
+def cancel(ids: tuple[int, ...], output: out.Format, **options: Any) -> None:
+    """Cancel jobs, by their IDs or by a filter.
 
     Those that wait end at once; the handler of one that runs is told to stop.
     """
+    if _is_bulk("cancel", ids, output, options):
+        return
 
     def errand(session: verbs.Session, job_id: int) -> str:
         return str(verbs.value(session, "cancel", id=job_id))
@@ -158,22 +162,31 @@ def cancel(ids: tuple[int, ...], output: out.Format) -> None:
 
 
 @job.command()
-@_ids
+@_some
 @click.option("--payload", type=values.json_text, metavar="JSON|@FILE|-", help="Another payload.")
+@bulk.job_filters
+@bulk.ways
 @out.option
-def retry(ids: tuple[int, ...], payload: str | None, output: out.Format) -> None:
-    """Run dead or cancelled jobs again.
+def retry(ids: tuple[int, ...], payload: str | None, output: out.Format, **options: Any) -> None:
+    """Run dead or cancelled jobs again, by their IDs or by a filter.
 
-    They begin with their first attempt.
+    They begin with their first attempt. By filter, a payload is an object whose members replace
+    those of each job's.
     """
+    if _is_bulk("retry", ids, output, options, payload=payload):
+        return
     errands.retry(ids, payload=payload, output=output)
 
 
 @job.command("run-now")
-@_ids
+@_some
+@bulk.job_filters
+@bulk.ways
 @out.option
-def run_now(ids: tuple[int, ...], output: out.Format) -> None:
-    """Make scheduled and retrying jobs ready."""
+def run_now(ids: tuple[int, ...], output: out.Format, **options: Any) -> None:
+    """Make scheduled and retrying jobs ready, by their IDs or by a filter."""
+    if _is_bulk("run_now", ids, output, options):
+        return
 
     def errand(session: verbs.Session, job_id: int) -> str:
         verbs.value(session, "run_now", id=job_id)
@@ -219,6 +232,27 @@ def duplicate(job_id: int, output: out.Format, **changes: Any) -> None:
         out.write_one({"id": new, "job": job_id}, output=output)
     else:
         click.echo(f"job {new} enqueued")
+
+
+def _is_bulk(
+    verb: str,
+    ids: tuple[int, ...],
+    output: out.Format,
+    options: dict[str, Any],
+    *,
+    payload: str | None = None,
+) -> bool:
+    """Whether it was for a filter, and is done."""
+    how, rest = bulk.taken(options, output)
+    filters = bulk.conditions(rest)
+    if ids and (filters or how != bulk.How(output=output)):
+        raise click.UsageError("IDs exclude filters and how to do it for many")
+    if ids:
+        return False
+    if not filters:
+        raise click.UsageError("which? give IDs, a filter as --queue, or --all")
+    bulk.run(verb, filters, how, payload=payload)
+    return True
 
 
 def _tells(value: Any) -> bool:

@@ -10,10 +10,11 @@ import click
 from pgq.cli import errands, people, verbs
 from pgq.cli import output as out
 
-_SHOWN = (
+SHOWN = (
     "id", "verb", "filter", "has_payload", "rate", "state", "found", "done", "skipped", "expected",
     "most", "started_at", "finished_at", "by", "message",
 )  # fmt: skip
+"""What is told of an operation."""
 _COLUMNS = {
     "id": "id",
     "verb": "verb",
@@ -40,10 +41,10 @@ def operation() -> None:
 def list_(limit: int, output: out.Format) -> None:
     """Operations, the newest first."""
     with verbs.session() as session:
-        found = verbs.rows(session, "list_operations", _SHOWN, limit=limit)
+        found = verbs.rows(session, "list_operations", SHOWN, limit=limit)
         now = verbs.now(session)
     if output == "json":
-        out.write(found, _SHOWN, output=output)
+        out.write(found, SHOWN, output=output)
         return
     people.table(found, _COLUMNS, now=now, widths={"by": 12, "filter": 24})
 
@@ -54,7 +55,7 @@ def list_(limit: int, output: out.Format) -> None:
 def show(operation_id: int, output: out.Format) -> None:
     """How far an operation is."""
     with verbs.session() as session:
-        found = verbs.row(session, "get_operation", _SHOWN, id=operation_id)
+        found = verbs.row(session, "get_operation", SHOWN, id=operation_id)
         now = verbs.now(session)
     if output == "json":
         out.write_one(found, output=output)

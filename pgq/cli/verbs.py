@@ -32,7 +32,7 @@ def session() -> Iterator[Session]:
         yield opened
 
 
-def rows(opened: Session, verb: str, columns: Sequence[str], **arguments: Any) -> list[Row]:
+def rows(opened: Session, verb: str, columns: Sequence[str], /, **arguments: Any) -> list[Row]:
     """The named columns of what a verb answers. `name::type` casts one. Raises `pgq.errors`."""
     query = sql.SQL("select {} from {} as answer").format(
         sql.SQL(", ").join(map(_column, columns)), _call(verb, arguments)
@@ -46,12 +46,12 @@ def rows(opened: Session, verb: str, columns: Sequence[str], **arguments: Any) -
         return _run(opened, query, arguments)
 
 
-def row(opened: Session, verb: str, columns: Sequence[str], **arguments: Any) -> Row:
+def row(opened: Session, verb: str, columns: Sequence[str], /, **arguments: Any) -> Row:
     """The one row that a verb answers."""
     return rows(opened, verb, columns, **arguments)[0]
 
 
-def value(opened: Session, verb: str, **arguments: Any) -> Any:
+def value(opened: Session, verb: str, /, **arguments: Any) -> Any:
     """The one value that a verb answers."""
     return rows(opened, verb, ["answer"], **arguments)[0]["answer"]
 

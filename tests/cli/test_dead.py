@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from cli.conftest import Run
@@ -59,17 +62,26 @@ def test_retries_one_with_another_payload(conn: Conn, shell: Run) -> None:
     assert value(conn, "select payload::text from pgq.get_payload(%s)", [job]) == "[2]"
 
 
-def test_retries_by_filter_up_to_the_limit(conn: Conn, pgq: Run) -> None:
+def test_retries_by_filter_as_an_operation(conn: Conn, pgq: Run, shell: Run) -> None:
     jobs = [job_in(conn, "dead", queue="mail") for _ in range(3)]
     other = job_in(conn, "dead")
-    assert pgq("dead", "retry", "--queue", "mail", "--limit", 2).out == (
-        "2 dead letters retried; there may be more: repeat, or raise --limit\n"
-    )
+    cancelled = job_in(conn, "cancelled", queue="mail")
+    said = shell("dead", "retry", "--queue", "mail", "--limit", 2, "--yes").out
+    assert re.fullmatch(r"operation \d+ done: 2 dead letters done\n", said)
     assert dead(conn) == [jobs[2], other]
-    done = pgq("dead", "retry", "--queue", "mail", "-o", "json").json
-    assert done == {"retried": 1, "limit_reached": False}
-    assert pgq("dead", "retry", "--all").out == "1 dead letter retried\n"
+    done = pgq("dead", "retry", "--queue", "mail", "-y", "-o", "json").json
+    assert (done["state"], done["done"], done["verb"]) == ("done", 1, "retry")
+    assert "1 dead letter done" in pgq("dead", "retry", "--all", "-y").out
     assert dead(conn) == []
+    assert state(conn, cancelled) == "cancelled"
+
+
+def test_a_payload_changes_each_letters_own(conn: Conn, pgq: Run) -> None:
+    job = job_in(conn, "dead", payload='{"a": 1, "b": 2.10}')
+    pgq("dead", "retry", "--all", "-y", "--payload", '{"a": 3}')
+    assert json.loads(value(conn, "select payload::text from pgq.job where id = %s", [job])) == {
+        "a": 3, "b": 2.1,
+    }  # fmt: skip
 
 
 def test_purges_by_condition(conn: Conn, pgq: Run, shell: Run) -> None:
@@ -92,15 +104,19 @@ def test_a_batch_is_not_the_limit(conn: Conn, pgq: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr("pgq.cli.dead.BATCH", 2)
     for _ in range(5):
         job_in(conn, "dead")
-    assert pgq("dead", "retry", "--all").out == "5 dead letters retried\n"
+    assert pgq("dead", "purge", "--queue", "default", "-y", "-n", 3).out == (
+        "3 dead letters purged\n"
+    )
+    assert pgq("dead", "purge", "--queue", "default", "-y").out == "2 dead letters purged\n"
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["retry"], "which? give IDs, --queue, --task, --fingerprint or --all"),
-        (["retry", "1", "--all"], "IDs and filters exclude each other"),
-        (["retry", "--all", "--payload", "1"], "--payload needs the ID"),
+        (["retry", "1", "--all"], "IDs exclude filters"),
+        (["retry", "--all", "-y", "--payload", "1"], "expected an object, for retry"),
+        (["retry", "--all"], "say --yes"),
         (["retry", "x"], "'x' is no job id"),
         (["retry", "--all", "--limit", "0"], "0 is not in the range"),
         (["purge", "--yes"], "which? give IDs, --queue, --task, --fingerprint or --older-than"),

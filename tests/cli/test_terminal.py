@@ -55,7 +55,7 @@ def test_a_purge_asks_first(
 ) -> None:
     job = job_in(conn, "dead")
     process = start("dead", "purge", job, stdin=terminal.theirs, stderr=terminal.theirs)
-    terminal.read_until("Delete up to 1,000 dead letters for good? [y/N]")
+    terminal.read_until("Delete all such dead letters for good? [y/N]")
     assert state(conn, job) == "dead"
     os.write(terminal.ours, f"{answer}\n".encode())
     assert process.wait(timeout=60) == code
