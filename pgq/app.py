@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Concatenate, Protocol, Self, Unpack, overload
 
@@ -15,8 +16,11 @@ from pgq.context import Context
 from pgq.errors import TaskError
 from pgq.job import Job
 from pgq.options import Fields, Options
+from pgq.sending import Sent, sending
 from pgq.sessions import Sessions
 from pgq.task import CATCH_ALL, RESERVED, P, R, Task
+
+_Making = tuple[AbstractContextManager[Sent], Callable[[Sent], Statement]]
 
 
 class _Declaration(Protocol):
@@ -128,14 +132,20 @@ class App:
         anything else is one argument; None is no arguments. When the task is declared here, its
         options hold and its function has to take the payload.
         """
-        rows = await self.fetch(self._statement(task, payload, options), connection)
+        context, statement = self._making(task, payload, options)
+        with context as sent:
+            rows = await self.fetch(statement(sent), connection)
+            sent.made(rows[0][0])
         return Job(rows[0][0], task, rows[0][1], app=self)
 
     def enqueue_sync(
         self, task: str, payload: Any = None, *, connection: Any = None, **options: Unpack[Fields]
     ) -> Job:
         """`enqueue`, without an event loop."""
-        rows = self.fetch_sync(self._statement(task, payload, options), connection)
+        context, statement = self._making(task, payload, options)
+        with context as sent:
+            rows = self.fetch_sync(statement(sent), connection)
+            sent.made(rows[0][0])
         return Job(rows[0][0], task, rows[0][1], app=self)
 
     def job(self, id: int, task: str = "") -> Job:  # noqa: A002
@@ -167,17 +177,24 @@ class App:
             self._dsn = config.dsn(config.load())
         return self._dsn
 
-    def _statement(self, name: str, payload: Any, options: Fields) -> Statement:
+    def _making(self, name: str, payload: Any, options: Fields) -> _Making:
+        """The context in which a job is made, and the statement that makes it there."""
         try:
             text = "{}" if payload is None else to_json(payload).decode()
         except (PydanticSerializationError, ValueError) as error:
             raise TaskError(f"task {name!r}: payload cannot be written as JSON: {error}") from None
         if task := self._tasks.get(name):
-            return task.options(**options).statement(text)
+            changed = task.options(**options)
+            return changed.sending(), lambda sent: changed.statement(text, sent)
         given = Options().change(name, options)
         if callable(given.unique_key):
             raise TaskError(f"task {name!r} is not declared here; give unique_key as a string")
-        return producer.one(name, text, given.columns(), given.unique_key)
+        columns, key = given.columns(), given.unique_key
+        queue = columns.get("queue", "default")
+        return (
+            sending(name, queue, (columns.get("headers"),)),
+            lambda sent: producer.one(name, text, sent.carried(columns), key),
+        )
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -55,11 +55,11 @@ class Arguments:
         self._writer: TypeAdapter[Any]
         self._serializers: dict[str, TypeAdapter[Any]] = {}
 
-    def load(self, payload: str | bytes | None) -> Bound:
+    def load(self, payload: str | bytes | None, *, quotes: bool = True) -> Bound:
         """The arguments that a payload, as JSON text, stands for.
 
         An object holds keyword arguments, an array positional ones, anything else is one argument.
-        Raises `TaskError` that names the argument.
+        Raises `TaskError` that names the argument, and quotes its value unless told not to.
         """
         if not self._parameters and (self.whole or payload is None or payload in _EMPTY):
             return (), {}
@@ -69,7 +69,7 @@ class Arguments:
         try:
             return (self._adapter or self._prepare()).validate_json(text)
         except ValidationError as error:
-            raise self._explained(error) from None
+            raise self._explained(error, quotes=quotes) from None
 
     def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """The payload, as JSON text, for a call with these arguments.
@@ -212,22 +212,24 @@ class Arguments:
                 f"task {self.task!r}: argument {name!r} cannot be written as JSON: {error}"
             ) from None
 
-    def _explained(self, error: ValidationError) -> TaskError:
+    def _explained(self, error: ValidationError, *, quotes: bool = True) -> TaskError:
         first, *others = error.errors(include_url=False, include_context=False)
         more = f" (and {len(others)} more)" if others else ""
         if first["type"] == "json_invalid" or not first["loc"]:
             return TaskError(f"task {self.task!r}: payload: {first['msg']}{more}")
         if first["type"] == "unexpected_positional_argument":
             count = sum(p.kind in _POSITIONAL for p in self._parameters)
+            got = f", {_short(first['input'])}" if quotes else ""
             return TaskError(
                 f"task {self.task!r} takes {count} positional argument{'s' * (count != 1)}; "
-                f"got another one, {_short(first['input'])}{more}"
+                f"got another one{got}{more}"
             )
         head, *rest = first["loc"]
         if isinstance(head, int) and head < len(self._parameters):
             head = self._parameters[head].name
         where = "".join(f"[{part!r}]" for part in rest)
-        got = "" if first["type"].startswith("missing") else f"; got {_short(first['input'])}"
+        is_quoted = quotes and not first["type"].startswith("missing")
+        got = f"; got {_short(first['input'])}" if is_quoted else ""
         return TaskError(
             f"task {self.task!r}: argument {str(head)!r}{where}: {first['msg']}{got}{more}"
         )

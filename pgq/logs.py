@@ -1,6 +1,7 @@
 """The log of every process of ours: lines on stderr, for people on a terminal, as JSON elsewhere.
 
-A line about a job tells its id, task and attempt. Passwords and tokens are masked in all of them.
+A line about a job tells its id, task and attempt, and its place in a trace if it has one. Passwords
+and tokens are masked in all of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TextIO
 from urllib.parse import quote
+
+from pgq import traces
+from pgq.traces import Trace
 
 Format = Literal["text", "json"]
 
@@ -30,19 +34,25 @@ class RunningJob(Protocol):
     @property
     def attempt(self) -> int: ...
 
+    @property
+    def trace(self) -> Trace | None: ...
+
 
 current_job: ContextVar[RunningJob | None] = ContextVar("pgq_job", default=None)
 """The job in whose handler this code runs."""
 
 FIELDS = (
     "job", "task", "attempt", "queue", "worker", "executor", "error_class", "state", "trace_id",
+    "span_id",
 )  # fmt: skip
 """What `extra` of a logging call may add to a line."""
 
 
 def about(job: RunningJob, **fields: object) -> dict[str, object]:
     """What a line says of a job: the `extra` of a logging call."""
-    return {"job": job.id, "task": job.task, "attempt": job.attempt, **fields}
+    trace = job.trace
+    place = trace.fields() if trace is not None else {}
+    return {"job": job.id, "task": job.task, "attempt": job.attempt, **fields, **place}
 
 
 def configure(
@@ -145,4 +155,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     found = {name: value for name in FIELDS if (value := record.__dict__.get(name)) is not None}
     if "job" not in found and (job := current_job.get()) is not None:
         found |= about(job)
+    # Within a handler's own span its place says more than the job's.
+    if record.__dict__.get("trace_id") is None and (trace := traces.current()) is not None:
+        found |= trace.fields()
     return found

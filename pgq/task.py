@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
 
 from pydantic_core import to_json
@@ -16,6 +17,7 @@ from pgq.connections import Rows, Statement
 from pgq.errors import TaskError
 from pgq.job import Job
 from pgq.options import Fields, Options
+from pgq.sending import Sent, sending
 
 if TYPE_CHECKING:
     from pgq.app import App
@@ -85,12 +87,16 @@ class Task(Generic[C, P, R]):
         Raises `TaskError` when the function does not take them, `BadArgument` when the database
         refuses a value.
         """
-        rows = await self.app.fetch(self._one(args, kwargs), self._connection)
+        with self.sending() as sent:
+            rows = await self.app.fetch(self._one(args, kwargs, sent), self._connection)
+            sent.made(rows[0][0])
         return Job(rows[0][0], self.name, rows[0][1], app=self.app)
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """`enqueue`, without an event loop."""
-        rows = self.app.fetch_sync(self._one(args, kwargs), self._connection)
+        with self.sending() as sent:
+            rows = self.app.fetch_sync(self._one(args, kwargs, sent), self._connection)
+            sent.made(rows[0][0])
         return Job(rows[0][0], self.name, rows[0][1], app=self.app)
 
     async def enqueue_many(self, calls: Iterable[Any]) -> list[Job]:
@@ -99,13 +105,19 @@ class Task(Generic[C, P, R]):
         Each is a mapping of keyword arguments, a list or tuple of positional ones, or else the one
         argument. The jobs come back in the same order.
         """
-        statement = self._many(calls)
-        return self._jobs(await self.app.fetch(statement, self._connection) if statement else [])
+        if not (bound := self._bound(calls)):
+            return []
+        with self.sending(len(bound)) as sent:
+            rows = await self.app.fetch(self._many(bound, sent), self._connection)
+        return self._jobs(rows)
 
     def enqueue_many_sync(self, calls: Iterable[Any]) -> list[Job]:
         """`enqueue_many`, without an event loop."""
-        statement = self._many(calls)
-        return self._jobs(self.app.fetch_sync(statement, self._connection) if statement else [])
+        if not (bound := self._bound(calls)):
+            return []
+        with self.sending(len(bound)) as sent:
+            rows = self.app.fetch_sync(self._many(bound, sent), self._connection)
+        return self._jobs(rows)
 
     # Running
 
@@ -114,14 +126,14 @@ class Task(Generic[C, P, R]):
         """Whether the function's first argument is the `Context`; no payload holds it."""
         return self._arguments.takes_context
 
-    def bind_json(self, payload: str | bytes | None) -> Bound:
+    def bind_json(self, payload: str | bytes | None, *, quotes: bool = True) -> Bound:
         """Arguments for the function, without the context, from a payload as JSON text.
 
         An object holds keyword arguments, an array positional ones, anything else is one argument;
         the catch-all is given any payload as its one argument. Raises `TaskError` when they do not
-        fit.
+        fit; it quotes the value unless told not to, as where others than its sender see errors.
         """
-        return self._arguments.load(payload)
+        return self._arguments.load(payload, quotes=quotes)
 
     def bind_payload(self, payload: Any) -> Bound:
         """`bind_json` of a payload that is already decoded."""
@@ -145,25 +157,34 @@ class Task(Generic[C, P, R]):
         self._options = options
         self._columns = options.columns()
 
-    def _one(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Statement:
-        name, payload = self._concrete(), self._arguments.dump(args, kwargs)
-        return producer.one(name, payload, self._columns, self._key(args, kwargs))
+    def sending(self, count: int | None = None) -> AbstractContextManager[Sent]:
+        """The context in which jobs of this task are made."""
+        columns = self._columns
+        queue = columns.get("queue", "default")
+        return sending(self.name, queue, (columns.get("headers"),), count=count)
 
-    def statement(self, payload: str) -> Statement:
+    def _one(self, args: tuple[Any, ...], kwargs: dict[str, Any], sent: Sent) -> Statement:
+        name, payload = self._concrete(), self._arguments.dump(args, kwargs)
+        columns = sent.carried(self._columns)
+        return producer.one(name, payload, columns, self._key(args, kwargs))
+
+    def statement(self, payload: str, sent: Sent) -> Statement:
         """Makes a job of a payload as it is, when the function takes it."""
         args, kwargs = self._arguments.load(payload)
-        return producer.one(self._concrete(), payload, self._columns, self._key(args, kwargs))
+        columns = sent.carried(self._columns)
+        return producer.one(self._concrete(), payload, columns, self._key(args, kwargs))
 
-    def _many(self, calls: Iterable[Any]) -> Statement | None:
-        name = self._concrete()
-        bound = [self._arguments.call(call) for call in calls]
-        if not bound:
-            return None
+    def _bound(self, calls: Iterable[Any]) -> list[Bound]:
+        self._concrete()
+        return [self._arguments.call(call) for call in calls]
+
+    def _many(self, bound: list[Bound], sent: Sent) -> Statement:
+        columns = sent.carried(self._columns)
         if self._options.unique_key is None:
-            return producer.many(name, self._arguments.dump_many(bound), self._columns)
+            return producer.many(self.name, self._arguments.dump_many(bound), columns)
         payloads = [self._arguments.dump(args, kwargs) for args, kwargs in bound]
         keys = [self._key(args, kwargs) or "" for args, kwargs in bound]
-        return producer.many_unique(name, payloads, self._columns, keys)
+        return producer.many_unique(self.name, payloads, columns, keys)
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         key = self._options.unique_key

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pgq import logs
+from pgq import logs, traces
+from pgq.traces import Trace
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Job:
     id: int = 7
     task: str = "mail"
     attempt: int = 2
+    trace: Trace | None = None
 
 
 log = logging.getLogger("pgq.test")
@@ -79,6 +81,13 @@ def test_line_about_a_job_tells_it(capsys: pytest.CaptureFixture[str]) -> None:
     log.info("failed", extra=logs.about(Job(), state="dead"))
     wanted = {"job": 7, "task": "mail", "attempt": 2, "state": "dead"}
     assert line(capsys).items() >= wanted.items()
+
+
+def test_line_about_a_job_tells_its_place_in_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    trace = traces.parse(f"00-{'a' * 32}-{'b' * 16}-01")
+    log.info("failed", extra=logs.about(Job(trace=trace)))
+    assert line(capsys).items() >= {"trace_id": "a" * 32, "span_id": "b" * 16}.items()
 
 
 def test_quieter_levels_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from pydantic.fields import FieldInfo
 
-from pgq import config, database, logs
+from pgq import config, database, logs, otlp
 from pgq.config import Settings
 
 _GIVEN = "pgq.options"
@@ -29,7 +29,8 @@ def load() -> Settings:
 
 def configure_logs(settings: Settings) -> logs.Format:
     """Log as the settings say, and their passwords never."""
-    secrets = database.passwords(settings.database_url, settings.listen_url)
+    passwords = database.passwords(settings.database_url, settings.listen_url)
+    secrets = [*passwords, *otlp.secrets()]
     return logs.configure(settings.log_level, settings.log_format, secrets=secrets)
 
 

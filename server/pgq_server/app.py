@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pgq import traces
 from pgq_server import services
 from pgq_server.dispatch import Endpoint
 from pgq_server.route import Route
@@ -34,10 +35,19 @@ def create(settings: Settings, table: tuple[Route, ...] = TABLE) -> Starlette:
         rows = by_path.setdefault(route.path, {})
         assert route.method not in rows, f"{route.method} {route.path} is declared twice"
         rows[route.method] = route
-    app.router.routes = [Path(path, Endpoint(rows)) for path, rows in by_path.items()]
+    endpoint = _endpoint()
+    app.router.routes = [Path(path, endpoint(rows)) for path, rows in by_path.items()]
     app.router.redirect_slashes = False
     app.router.default = Endpoint({})
     return app
+
+
+def _endpoint() -> type[Endpoint]:
+    if not traces.has_spans():
+        return Endpoint
+    from pgq_server.tracing import TracedEndpoint
+
+    return TracedEndpoint
 
 
 class Application(Starlette):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pgq import config
+from pgq import config, otlp
 from pgq.cli import options
 from pgq_server import process
 from pgq_server.settings import Settings
@@ -41,6 +41,7 @@ def server() -> None:
     process.check(settings)
     for warning in process.warnings(settings):
         click.echo(f"pgq: {warning}", err=True)
+    otlp.warn()
     with process.listen(settings) as listening:
         click.echo(f"pgq serves {process.url(settings, listening)}")
         process.server(settings).run(sockets=[listening])

@@ -34,7 +34,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        route = self._rows.get("GET" if request.method == "HEAD" else request.method)
+        route = self.route(request.method)
         try:
             response = await self._answered(request, route)
         except Exception as error:
@@ -50,6 +50,10 @@ class Endpoint:
             await response(scope, receive, send)
         except Exception as error:
             problems.refusal_of(error)  # too late to tell the client; the log is told
+
+    def route(self, method: str) -> Route | None:
+        """The route of a method."""
+        return self._rows.get("GET" if method == "HEAD" else method)
 
     async def _answered(self, request: Request, route: Route | None) -> Response:
         services: Services = request.app.state.services

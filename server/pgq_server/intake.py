@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from pgq import traces
+from pgq.traces import Trace
 from pgq_server import documents, faults
 from pgq_server.models.seeds import AnyNewJob
 from pgq_server.problems import Refusal, invalid, refused
@@ -46,6 +48,14 @@ def query_of(request: Request, route: Route) -> BaseModel | None:
         model = _Nothing
     checked = _checked(model, values, "query")
     return None if route.query is None else checked
+
+
+def trace_of(request: Request) -> Trace | None:
+    """Where a request stands in a trace."""
+    parents = request.headers.getlist(traces.PARENT)
+    if len(parents) != 1:  # several contradict each other
+        return None
+    return traces.parse(parents[0], ",".join(request.headers.getlist(traces.STATE)))
 
 
 async def body_of(request: Request, route: Route, limit: int) -> tuple[BaseModel | None, bytes]:

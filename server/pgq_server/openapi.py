@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 
+from pgq import traces
 from pgq_server import problems, replays
 from pgq_server.problems import KINDS, Name, Problem
 from pgq_server.route import API, EVENTS, JSON, Route
@@ -132,6 +133,12 @@ def _parameters(route: Route) -> Iterator[Json]:
                 "description": "The same request with the same key gets the first answer again.",
             },
         )
+    if route.traced:
+        for name, text in (
+            (traces.PARENT, "As in W3C Trace Context; it goes into the job's headers."),
+            (traces.STATE, "What belongs to it."),
+        ):
+            yield _parameter(name, "header", {"type": "string", "description": text})
     if route.etag:
         found = {"type": "string", "description": "An earlier ETag."}
         yield _parameter("If-None-Match", "header", found)

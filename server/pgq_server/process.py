@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from types import FrameType
@@ -13,7 +16,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from pgq import database, schema
+from pgq import database, otlp, schema
 from pgq.errors import ConfigError
 from pgq_server import app
 from pgq_server.settings import Settings
@@ -46,10 +49,14 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in good order."""
+        end = time.monotonic() + self._settings.grace
         services = self._application.state.services
         services.life.end()
         services.stopping.set()
         await super().shutdown(sockets)
+        left = min(otlp.FLUSH, end - time.monotonic())
+        if left > 0 and not self.force_exit:
+            await asyncio.to_thread(otlp.flush, left)
 
 
 def check(settings: Settings) -> None:
@@ -124,6 +131,7 @@ def url(settings: Settings, listening: socket.socket) -> str:
 
 def server(settings: Settings) -> Server:
     """A server that has not begun; `run` it with the socket of `listen`."""
+    otlp.configure("pgq-server", f"{socket.gethostname()}:{os.getpid()}")
     application = app.create(settings)
     config = uvicorn.Config(
         application,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, RootModel
 
+from pgq import traces
 from pgq_server import problems, replays
 from pgq_server.openapi import DESCRIPTION, TAGS, Json, document, listed
 from pgq_server.problems import KINDS
@@ -75,6 +76,7 @@ def _section(route: Route) -> Iterator[str]:
         text
         for wanted, text in (
             (route.idempotent, f"takes `{replays.HEADER}`"),
+            (route.traced, f"passes `{traces.PARENT}` and `{traces.STATE}` on to its jobs"),
             (route.etag, "has an ETag"),
         )
         if wanted

@@ -20,6 +20,7 @@ A row says everything about a route but what it does:
   other ways to succeed, as (status, model).
 - `errors`: names of problems, apart from those that any such route may answer (`problems`).
 - `idempotent`: takes an `Idempotency-Key`; only for what is done in one transaction.
+- `traced`: the trace of the request goes into the headers of the jobs that it makes.
 - `etag`: the answer has an ETag, and If-None-Match is heeded.
 - `refusal`: makes the response of a problem in place of JSON; pages have one.
 """
@@ -71,6 +72,7 @@ class Route:
     errors: tuple[Name, ...] = field(default=(), kw_only=True)
     form: bool = field(default=False, kw_only=True)
     idempotent: bool = field(default=False, kw_only=True)
+    traced: bool = field(default=False, kw_only=True)
     etag: bool = field(default=False, kw_only=True)
     refusal: Callable[[Request, Refusal], Response] | None = field(default=None, kw_only=True)
 

@@ -251,9 +251,9 @@ def _old_route(
 
 ROUTES = (
     _old_route("POST", "/jobs", create, "Make a job", "enqueue", reach="handler",
-               body=TypedJob, answer=OldJob, status=201),
+               traced=True, body=TypedJob, answer=OldJob, status=201),
     _old_route("POST", "/submit_job", submit, "Make a job, by its name", "enqueue",
-               reach="handler", body=NamedJob, answer=NamedJobMade, status=201),
+               reach="handler", traced=True, body=NamedJob, answer=NamedJobMade, status=201),
     _old_route("GET", "/jobs", list_jobs, "Jobs, the newest first", "view", reach="handler",
                query=OldPage, answer=OldJobs),
     _old_route("POST", "/jobs/next", take, "Take the next job", "work", body=OldNext,

@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from pgq import App, Context, TaskError
+from pgq.sending import Sent
 
 if TYPE_CHECKING:
     from pgq import Context as Hidden
@@ -40,7 +41,7 @@ class Point:
 
 def parcel(task: Any, *args: Any, **kwargs: Any) -> str:
     """The payload that a call would be enqueued with."""
-    values = task._one(args, kwargs).values
+    values = task._one(args, kwargs, Sent(None)).values
     return str(values[1])
 
 

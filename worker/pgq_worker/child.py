@@ -19,13 +19,13 @@ from uuid import UUID
 
 import anyio
 
-from pgq import App, database
+from pgq import App, database, otlp, traces
 from pgq.errors import PgqError
 from pgq_worker import logs
 from pgq_worker.channel import Channel
 from pgq_worker.claims import Claims
 from pgq_worker.dispatcher import PREFETCH, Dispatcher
-from pgq_worker.execution import Execution
+from pgq_worker.execution import execution
 from pgq_worker.lines import Capture, Lines
 from pgq_worker.listening import Listener
 from pgq_worker.loading import describe, load_app
@@ -74,9 +74,8 @@ class Child:
         claims, completions, reports, lines = self._sessions
         self._lines = Lines(lines)
         self._reports = Reports(completions, reports, slots)
-        execution = Execution(app, slots=slots, lines=self._lines)
         self._dispatcher = Dispatcher(
-            execution,
+            execution(app, slots=slots, lines=self._lines, mask=logs.masker(_secrets(plan))),
             self._reports,
             self._lines,
             slots,
@@ -159,6 +158,8 @@ class Child:
 
     async def _stop(self, grace: float) -> None:
         """Claim no more, let handlers end, stop those that do not, store all, and exit."""
+        # As long as the supervisor waits, but for a moment.
+        end = time.monotonic() + grace + YIELD + 0.3
         self._claims.stop()
         with anyio.move_on_after(1):
             await self._claims.ended.wait()
@@ -170,6 +171,9 @@ class Child:
             await self._dispatcher.is_idle.wait()
         with anyio.move_on_after(2):
             await self._reports.stored()
+        if traces.has_spans():
+            left = max(end - time.monotonic(), 0.2)
+            await asyncio.to_thread(otlp.flush, min(otlp.FLUSH, left))
         await self._exit(0)
 
     async def _end_when_idle(self) -> None:
@@ -213,8 +217,7 @@ async def _main(channel_fd: int, slots_fd: int) -> NoReturn:
     if first is None:
         os._exit(ORPHANED)
     plan = ChildPlan.load(first["plan"])
-    secrets = database.passwords(plan.dsn, plan.listen_dsn)
-    logs.configure(plan.log_level, plan.log_format, secrets=secrets)
+    logs.configure(plan.log_level, plan.log_format, secrets=_secrets(plan))
     try:
         app = load_app(plan.app)
     except Exception as error:
@@ -226,9 +229,15 @@ async def _main(channel_fd: int, slots_fd: int) -> NoReturn:
         channel.send("refused", reason=reason)
         await channel.flush()
         os._exit(REFUSED)
+    # After the app, which may have set OpenTelemetry up as it likes.
+    otlp.configure("pgq-worker", f"{plan.title}/{plan.executor}")
     async with asyncio.TaskGroup() as group:
         await Child(plan, app, channel, Slots(slots_fd, size=plan.slots), group).run()
     raise AssertionError("a child never ends but by exiting")
+
+
+def _secrets(plan: ChildPlan) -> list[str]:
+    return [*database.passwords(plan.dsn, plan.listen_dsn), *otlp.secrets()]
 
 
 def _follow(lifeline: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import click
 
-from pgq import config
+from pgq import config, otlp
 from pgq.cli import options
 from pgq.errors import ConfigError, PgqError, SchemaMismatch
 from pgq.sd_notify import Notifier
@@ -51,6 +51,7 @@ def worker() -> None:
         metrics_host=told.metrics_host,
         metrics_port=told.metrics_port,
     )
+    otlp.warn()
     run(plan)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from pgq import App, Cancel, Retry, Snooze
+from pgq import App, Cancel, Retry, Snooze, traces
 from pgq.answers import Answer
 from pgq.errors import TaskError
 from pgq.task import CATCH_ALL, RESERVED, Task
@@ -61,6 +61,10 @@ class Execution:
         route = self._routes.get(job.task) or self._route(job.task)
         return route is not None and not route.is_async
 
+    def knows(self, task: str) -> bool:
+        """Whether a task of the app runs jobs of this name."""
+        return task in self._routes or self._route(task) is not None
+
     async def run(self, job: ClaimedJob) -> Outcome:
         """Run an async handler to its end, in the task `job.runner`, which ends with it.
 
@@ -102,7 +106,7 @@ class Execution:
             if route is None:
                 return DECLINED
             task, function, _, takes_context = route
-            args, kwargs = task.bind_json(job.payload)
+            args, kwargs = task.bind_json(job.payload, quotes=False)
             job.payload = None
             if takes_context:
                 args = (JobContext(job, self._lines), *args)
@@ -141,6 +145,15 @@ class Execution:
         failed = described(error, permanent=task is not None and task.is_permanent(error))
         log.warning("failed: %s: %s", failed.error_class, error, extra=logs.about(job))
         return failed
+
+
+def execution(app: App, *, slots: Slots, lines: Lines, mask: Callable[[str], str]) -> Execution:
+    """An execution: within spans, of whose texts `mask` takes secrets, if the program has them."""
+    if not traces.has_spans():
+        return Execution(app, slots=slots, lines=lines)
+    from pgq_worker.tracing import TracedExecution
+
+    return TracedExecution(app, slots=slots, lines=lines, mask=mask)
 
 
 def _take_back(job: ClaimedJob) -> None:
@@ -202,7 +215,7 @@ def timed_out(timeout: float) -> Failed:
 def unreadable(error: Exception) -> Failed:
     """A payload that this task cannot take; trying again would not help."""
     if isinstance(error, TaskError):
-        return Failed("TaskError", _cut(str(error), MESSAGE_LENGTH), permanent=True)
+        return Failed("TaskError", cut(str(error), MESSAGE_LENGTH), permanent=True)
     failed = described(error, permanent=True)
     return Failed(
         failed.error_class, f"the payload cannot be read: {failed.message}", failed.traceback, True
@@ -221,8 +234,8 @@ def described(error: BaseException, *, permanent: bool = False) -> Failed:
         message, text = f"(its text cannot be made: {type(failure).__name__})", ""
     return Failed(
         _name_of(error),
-        _cut(message, MESSAGE_LENGTH),
-        _cut(text, TRACEBACK_LENGTH) or None,
+        cut(message, MESSAGE_LENGTH),
+        cut(text, TRACEBACK_LENGTH) or None,
         permanent,
     )
 
@@ -236,7 +249,7 @@ def _name_of(error: BaseException) -> str:
     )
 
 
-def _cut(text: str, length: int) -> str:
+def cut(text: str, length: int) -> str:
     """Both ends of a text: of a traceback the end says most."""
     if len(text) <= length:
         return text

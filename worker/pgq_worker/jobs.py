@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from pgq import traces
 from pgq.answers import Cancel
+from pgq.traces import Trace
 
 if TYPE_CHECKING:
     from asyncio import Task
+
+    from opentelemetry.trace import Span
 
     from pgq.context import Level
     from pgq_worker.lines import Lines
@@ -43,6 +47,7 @@ class ClaimedJob:
         "ran",
         "runner",
         "slot",
+        "span",
         "stop_reason",
         "suspect",
         "task",
@@ -79,6 +84,17 @@ class ClaimedJob:
         self.handler: Task[Any] | None = None
         self.cancels = 0
         self.stop_reason: Stop | None = None
+        self.span: Span | None = None
+        """Of its run, where spans are made."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """The place of its run in a trace; without a span of its own, where that came from."""
+        if self.span is not None:
+            from pgq import spans
+
+            return spans.place(self.span)
+        return traces.of(self.headers)
 
     @property
     def deadline(self) -> float:

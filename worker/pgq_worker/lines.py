@@ -27,6 +27,8 @@ _BATCH = 500
 _PAUSE = 0.2
 _LENGTH = 20_000
 """Characters of a line that are kept."""
+_NOT_HANDLERS = ("pgq.worker", "opentelemetry.")
+"""Loggers of what runs handlers, or watches them."""
 _LEVELS = frozenset(get_args(Level))
 
 LOG_MANY = (
@@ -150,7 +152,7 @@ class Capture(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         job: Any = logs.current_job.get()
-        if job is None or record.name.startswith("pgq.worker"):
+        if job is None or record.name.startswith(_NOT_HANDLERS):
             return
         try:
             message = self.format(record)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from pgq.logs import Format, about, configure, current_job
+from pgq.logs import Format, about, configure, current_job, masker
 
-__all__ = ["Format", "about", "configure", "current_job", "get"]
+__all__ = ["Format", "about", "configure", "current_job", "get", "masker"]
 
 
 def get(name: str) -> logging.Logger:

@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import anyio
@@ -20,7 +20,7 @@ from pgq.upkeep import PATIENT, PROMPT, Upkeep
 from pgq_worker import arrays, logs, metrics
 from pgq_worker.child import REFUSED, YIELD, slots_for
 from pgq_worker.execution import timed_out
-from pgq_worker.jobs import ClaimedJob
+from pgq_worker.jobs import ClaimedJob, Row
 from pgq_worker.measures import Measures, total
 from pgq_worker.plan import ChildPlan, Plan
 from pgq_worker.processes import ChildProcess
@@ -35,6 +35,12 @@ KILL_AFTER = 1.0
 """Seconds past its timeout after which a handler's process is killed."""
 _TICK = 0.2
 
+HELD = (
+    "select j.id, j.queue, j.task, null, j.attempt, j.max_attempts, "
+    "extract(epoch from j.timeout)::float8, j.suspect, p.headers::text "
+    "from pgq.get_jobs(p_ids => %s::bigint[]) as j "
+    "cross join lateral pgq.get_payload(p_id => j.id) as p"
+)
 RELEASE_EXECUTOR = (
     "select id, state from pgq.release_executor(p_worker => %s, p_executor => %s, "
     "p_begun => %s::bigint[])"
@@ -277,8 +283,14 @@ class Supervisor:
                     ),
                 )
             else:
+                known = await self._known(held)
                 late = {(job.id, job.token): job for job in child.overdue}
                 if timeouts := [job for job in held if (job.id, job.token) in late]:
+                    for job in timeouts:
+                        log.error(
+                            "it ignored its timeout; its process was killed",
+                            extra=_about(job.id, known),
+                        )
                     reports = [_report(late[job.id, job.token]) for job in timeouts]
                     await self._affairs.insist(FAIL_MANY, fail_arguments(reports))
                 if registration is not None:
@@ -287,16 +299,28 @@ class Supervisor:
                         RELEASE_EXECUTOR,
                         (registration.worker, child.executor, arrays.bigints(begun)),
                     )
-                    self._note(rows)
+                    self._note(rows, known)
         except (PgqError, psycopg.Error) as error:
             log.error("cannot give back what child %d held: %s", child.executor, error)
         finally:
             self._fallen.pop(child.executor, None)
             self._ended.set()
 
-    def _note(self, rows: list[Any]) -> None:
+    async def _known(self, held: list[Held]) -> dict[int, ClaimedJob]:
+        """What the log tells of jobs whose process is gone."""
+        tokens = {job.id: job.token.bytes for job in held}
+        try:
+            rows = await self._affairs.insist(HELD, (arrays.bigints(tokens),))
+        except (PgqError, psycopg.Error) as error:
+            log.debug("cannot look up what was held: %s", error)
+            return {}
+        return {row[0]: ClaimedJob(cast(Row, row), tokens[row[0]]) for row in rows}
+
+    def _note(self, rows: list[Any], known: dict[int, ClaimedJob]) -> None:
         for job_id, state in rows:
-            log.warning("the process that held it died", extra={"job": job_id, "state": state})
+            log.warning(
+                "the process that held it died", extra={**_about(job_id, known), "state": state}
+            )
         suspects = sum(state == "suspect" for _, state in rows)
         if suspects:
             self.want_solo(suspects)
@@ -311,11 +335,6 @@ class Supervisor:
                         job for job in child.slots.held() if job.overdue(now) > KILL_AFTER
                     ]
                     if child.overdue:
-                        for job in child.overdue:
-                            log.error(
-                                "it ignored its timeout; its process is killed",
-                                extra={"job": job.id},
-                            )
                         child.kill()
             await asyncio.sleep(_TICK)
 
@@ -393,6 +412,11 @@ class Supervisor:
             self._ended.clear()
             with anyio.move_on_after(0.1):
                 await self._ended.wait()
+
+
+def _about(job_id: int, known: dict[int, ClaimedJob]) -> dict[str, object]:
+    job = known.get(job_id)
+    return {"job": job_id} if job is None else logs.about(job)
 
 
 def _report(job: Held) -> tuple[ClaimedJob, Any]:

@@ -18,8 +18,8 @@ import anyio
 from pgq import App, connections, database
 from pgq.connections import Rows, Statement
 from pgq.task import Task
-from pgq_worker import arrays
-from pgq_worker.execution import Execution
+from pgq_worker import arrays, logs
+from pgq_worker.execution import execution
 from pgq_worker.jobs import ClaimedJob, Row
 from pgq_worker.lines import Lines
 from pgq_worker.outcomes import (
@@ -110,7 +110,7 @@ class _Runner:
     def __init__(self, app: App) -> None:
         self._slots = Slots(size=1)
         self._lines = Lines(None)
-        self._execution = Execution(app, slots=self._slots, lines=self._lines)
+        self._execution = execution(app, slots=self._slots, lines=self._lines, mask=logs.masker())
 
     async def run(self, row: Row, token: str) -> Ran:
         job = ClaimedJob(row, UUID(token).bytes, slot=self._slots.take(row[0], bytes(16), row[6]))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from pgq import errors, producer
 from pgq.connections import Rows, Statement
+from pgq.sending import sending
 from pgq_server import masking, paging
 from pgq_server.access import Identity, Scope
 from pgq_server.call import Answer, Call
 from pgq_server.documents import RawJson
 from pgq_server.gateway import Gateway, Row, Verb, verb
+from pgq_server.intake import trace_of
 from pgq_server.models.base import Empty, JobPath, columns_of
 from pgq_server.models.jobs import (
     Attempt,
@@ -82,8 +84,17 @@ async def create_many(call: Call[None, None, NewJobs]) -> MadeJobs:
         for n, job in enumerate(call.body.jobs):
             call.check_queue(job.queue, f"body.jobs.{n}.queue")
     jobs = [_columns(job) for job in call.body.jobs]
+    tasks, queues = ({getattr(job, name) for job in call.body.jobs} for name in ("task", "queue"))
+    context = sending(
+        tasks.pop() if len(tasks) == 1 else None,
+        queues.pop() if len(queues) == 1 else None,
+        (job.get("headers") for job in jobs),
+        count=len(jobs),
+        incoming=trace_of(call.request),
+    )
     try:
-        rows = await _made(call.db, jobs)
+        with context as sent:
+            rows = await _made(call.db, [sent.carried(job) for job in jobs])
     except errors.BadArgument as error:
         item = re.match(r"item (\d+): ", error.message)
         where = f"body.jobs.{int(item[1]) - 1}" if item else "body.jobs"
@@ -94,11 +105,15 @@ async def create_many(call: Call[None, None, NewJobs]) -> MadeJobs:
 async def enter(call: Call[Any, Any, Any], job: NewJob) -> tuple[int, bool]:
     """Make a job of a body; its id, and whether it is new."""
     call.check_queue(job.queue)
+    columns = _columns(job)
+    given = columns.get("headers")
     try:
-        rows = await call.db.fetch(_statement(_columns(job)))
+        with sending(job.task, job.queue, (given,), incoming=trace_of(call.request)) as sent:
+            rows = await call.db.fetch(_statement(sent.carried(columns)))
+            job_id, created = rows[0]
+            sent.made(job_id)
     except errors.BadArgument as error:
         raise located(error, "body") from None
-    job_id, created = rows[0]
     return job_id, created
 
 
@@ -280,7 +295,7 @@ async def _of_job(call: Call[JobPath, Any], reader: Verb) -> list[dict[str, Any]
     return rows
 
 
-async def _made(db: Gateway, jobs: list[dict[str, Any]]) -> Rows:
+async def _made(db: Gateway, jobs: list[Mapping[str, Any]]) -> Rows:
     if any("unique_key" in job for job in jobs):
         if any(_UNTOLD.search(job["payload"] + job.get("headers", "")) for job in jobs):
             return await db.transact(lambda inner: _one_by_one(inner, jobs))
@@ -290,7 +305,7 @@ async def _made(db: Gateway, jobs: list[dict[str, Any]]) -> Rows:
     return await db.fetch(producer.each(jobs))
 
 
-async def _one_by_one(db: Gateway, jobs: list[dict[str, Any]]) -> Rows:
+async def _one_by_one(db: Gateway, jobs: list[Mapping[str, Any]]) -> Rows:
     rows: list[Sequence[Any]] = []
     for n, job in enumerate(jobs, 1):
         try:
@@ -301,7 +316,7 @@ async def _one_by_one(db: Gateway, jobs: list[dict[str, Any]]) -> Rows:
     return rows
 
 
-def _statement(columns: dict[str, Any]) -> Statement:
+def _statement(columns: Mapping[str, Any]) -> Statement:
     rest = {name: columns[name] for name in columns if name not in _APART}
     return producer.one(columns["task"], columns["payload"], rest, columns.get("unique_key"))
 
@@ -373,6 +388,7 @@ ROUTES = (
         also=((200, MadeJob),),
         errors=("busy",),
         idempotent=True,
+        traced=True,
     ),
     Route(
         "POST",
@@ -386,6 +402,7 @@ ROUTES = (
         answer=MadeJobs,
         errors=("busy",),
         idempotent=True,
+        traced=True,
     ),
     Route(
         "GET",
