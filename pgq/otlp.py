@@ -89,8 +89,9 @@ def secrets() -> Iterator[str]:
     """Values of headers for the receiver of spans, such as keys, which no line of the log shows."""
     for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
         for part in os.environ.get(name, "").split(","):
-            value = part.partition("=")[2].strip()
-            yield from (value, unquote(value))
+            name, equals, value = part.partition("=")
+            secret = (value if equals else name).strip()
+            yield from (secret, unquote(secret))
 
 
 def _is_wanted() -> bool:
