@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
@@ -84,7 +84,7 @@ class Commands(click.Group):
             found = entry_points(group="pgq.commands", name=cmd_name)
             if not found:
                 return super().get_command(ctx, cmd_name)
-            loaded = next(iter(found)).load()
+            loaded = _loaded(next(iter(found)))
         assert isinstance(loaded, click.Command)
         return loaded
 
@@ -108,6 +108,34 @@ class Commands(click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else OK)
+
+
+def _loaded(found: EntryPoint) -> click.Command:
+    """The command of another package; one that only says so when it cannot be had."""
+    try:
+        loaded = found.load()
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    else:
+        if isinstance(loaded, click.Command):
+            return loaded
+        why = f"{found.value} is no click command"
+    package = found.dist.name if found.dist else found.module
+
+    def refuse(_: tuple[str, ...]) -> None:
+        raise click.ClickException(
+            f"the command {found.name} of {package} cannot be loaded ({why}); "
+            "install that package again, or remove it"
+        )
+
+    return click.Command(
+        found.name,
+        callback=refuse,
+        params=[click.Argument(["_"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        help="Cannot be loaded.",
+        add_help_option=False,
+    )
 
 
 def _check_words(words: Sequence[str]) -> None:
