@@ -48,7 +48,6 @@ declare
     v_lanes     bigint[];
     v_low       bigint;
     v_high      bigint;
-    v_bounds    double precision[] := pgq._bounds();
 begin
     if p_token is null or p_executor is null or p_lease <= interval '0'
         or cardinality(p_queues) is distinct from cardinality(p_limits)
@@ -155,7 +154,7 @@ begin
                     ) x
                     limit case when v_suspect then 1 else p_limit end
                 ))
-                returning r.*
+                returning r.*, greatest(date_part('epoch', v_claimed - r.due_at), 0) as waited
             ),
             sums as materialized (
                 select c.lane, c.n, l.queue, l.priority
@@ -186,7 +185,7 @@ begin
                     row_number() over (order by t.place, t.seq) = 1,
                     t.unknown_since,
                     v_expires,
-                    greatest(extract(epoch from v_claimed - t.due_at), 0)
+                    t.waited
                 from (
                     select t.*, array_position((select l.lanes from lanes l), t.lane) as place from taken t
                 ) t
@@ -196,23 +195,17 @@ begin
             counted as (
                 insert into pgq.tally (queue, metric, label, n, spread, sums)
                 select
-                    t.queue,
+                    s.queue,
                     'transition',
                     'ready>running',
                     count(*),
                     -- Retries wait as long as they are told to.
-                    array_agg((width_bucket(t.waited, v_bounds) + (31 << 5) + (31 << 10))::smallint)
+                    array_agg((width_bucket(t.waited, pgq._bounds()) + (31 << 5) + (31 << 10))::smallint)
                         filter (where t.attempt = 0),
                     array[sum(t.waited) filter (where t.attempt = 0), null, null]
-                from (
-                    select
-                        s.queue,
-                        t.attempt,
-                        greatest(extract(epoch from v_claimed - t.due_at), 0)::double precision as waited
-                    from taken t
-                    join sums s on s.lane = t.lane
-                ) t
-                group by t.queue
+                from taken t
+                join sums s on s.lane = t.lane
+                group by s.queue
             )
             select
                 array_agg(l.job_id order by l.seq),

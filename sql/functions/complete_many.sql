@@ -21,7 +21,6 @@ as $$
 #variable_conflict use_column
 declare
     v_limit   integer := (select s.result_limit from pgq.setting s);
-    v_bounds  double precision[] := pgq._bounds();
     v_done    bigint[];
     v_keyed   bigint[];
     v_lost    bigint[];
@@ -64,15 +63,18 @@ begin
             'running>succeeded',
             count(*),
             array_agg(
-                (31 + (width_bucket(t.ran, v_bounds) << 5) + (width_bucket(t.total, v_bounds) << 10))::smallint
+                (
+                    31
+                    + (width_bucket(t.ran, pgq._bounds()) << 5)
+                    + (width_bucket(t.total, pgq._bounds()) << 10)
+                )::smallint
             ),
             array[null, sum(t.ran), sum(t.total)]
         from (
             select
                 q.queue,
-                greatest(extract(epoch from now() - coalesce(e.started_at, e.claimed_at)), 0)::double precision
-                    as ran,
-                greatest(e.waited + extract(epoch from now() - e.claimed_at), 0)::double precision as total
+                greatest(date_part('epoch', now() - coalesce(e.started_at, e.claimed_at)), 0) as ran,
+                greatest(e.waited + date_part('epoch', now() - e.claimed_at), 0) as total
             from ended e
             join (
                 select c.lane, q.queue

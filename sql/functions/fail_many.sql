@@ -26,7 +26,6 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    v_bounds     double precision[] := pgq._bounds();
     v_bad        record;
     v_held       bigint[];
     v_low        bigint;
@@ -117,8 +116,8 @@ begin
             clock_timestamp() + coalesce(
                 g.retry_in,
                 make_interval(secs => random() * least(
-                    extract(epoch from coalesce(j.backoff_max, q.backoff_max, s.backoff_max)),
-                    extract(epoch from coalesce(j.backoff_base, q.backoff_base, s.backoff_base))
+                    date_part('epoch', coalesce(j.backoff_max, q.backoff_max, s.backoff_max)),
+                    date_part('epoch', coalesce(j.backoff_base, q.backoff_base, s.backoff_base))
                         * 2.0 ^ least(e.attempt - 1, 60)
                 ))
             ) as run_at
@@ -180,7 +179,7 @@ begin
             q.queue,
             f.state,
             f.reason,
-            greatest(extract(epoch from now() - coalesce(f.begun, f.claimed_at)), 0)::double precision as ran
+            greatest(date_part('epoch', now() - coalesce(f.begun, f.claimed_at)), 0) as ran
         from failed f
         join (
             select c.lane, q.queue
@@ -198,7 +197,7 @@ begin
             'attempt',
             case when f.state = 'cancelled' then 'cancelled' else f.reason end,
             count(*),
-            array_agg((31 + (width_bucket(f.ran, v_bounds) << 5) + (31 << 10))::smallint),
+            array_agg((31 + (width_bucket(f.ran, pgq._bounds()) << 5) + (31 << 10))::smallint),
             array[null, sum(f.ran), null]
         from timed f
         group by 1, 3

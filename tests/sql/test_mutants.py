@@ -13,6 +13,7 @@ import pytest
 from races.test_mutants import Mutant
 from sql import test_authenticate as authenticate
 from sql import test_claim as claims
+from sql import test_costs as costs
 from sql import test_decline as decline
 from sql import test_drain as drain
 from sql import test_list_jobs as searches
@@ -58,7 +59,55 @@ def lost_one_of_ours(conn: Conn) -> None:
     claims.test_task_of_ours_stays_one(conn, "lost")
 
 
+def open_claim(conn: Conn, dsn: str) -> None:
+    costs.test_claim_reads_what_it_takes_however_much_ended_under_an_old_transaction(
+        conn, dsn, costs.claims
+    )
+
+
+def open_insert(conn: Conn, dsn: str) -> None:
+    costs.test_claim_reads_what_it_takes_however_much_ended_under_an_old_transaction(
+        conn, dsn, costs.enqueues
+    )
+
+
+def old_reader(conn: Conn, dsn: str) -> None:
+    costs.test_claim_reads_what_it_takes_however_much_ended_under_an_old_transaction(
+        conn, dsn, costs.reads
+    )
+
+
 MUTANTS = [
+    # Floors, counted
+    Mutant(
+        "open_claim_keeps_the_floor",
+        open_claim,
+        "_settle.sql",
+        (("if v_row.touched and", "if false and"),),
+    ),
+    Mutant(
+        "open_insert_keeps_the_floor",
+        open_insert,
+        "_settle_mark.sql",
+        (("v_pending.noted_at < clock_timestamp() - interval '2 seconds'", "false"),),
+    ),
+    Mutant(
+        "claims_from_the_first_row",
+        old_reader,
+        "claim.sql",
+        (
+            (
+                """and x.seq >= coalesce((
+                                    select f.floor
+                                    from pgq.floor f
+                                    where f.lane = l.lane
+                                    order by f.floor desc
+                                    limit 1
+                                ), 0)""",
+                "",
+            ),
+        ),
+    ),
     # Tokens
     Mutant(
         "expired_token_is_valid",
