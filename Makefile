@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ready := .venv/.ready
+LOCKED := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: test check screenshots demo bench faults faults-full bench-peers bench-peers-quick reference clean
+.PHONY: test check screenshots demo bench faults faults-full bench-peers bench-peers-quick reference lock up down clean
 
 test: $(ready)
 	$(BIN)/pytest -n auto --maxprocesses=4 $(ARGS)
@@ -42,6 +43,28 @@ reference: $(ready)
 	$(BIN)/python -m pgq_server.metrics docs
 	$(BIN)/python -m pgq_worker.metrics docs
 	$(BIN)/python -m pgq.reference docs
+
+# What the container image installs, by hashes and without addresses.
+lock: $(ready)
+	$(BIN)/uv pip compile $(LOCKED) --output-file deploy/container/requirements.txt pyproject.toml
+	echo 'hatchling>=1.25' | $(BIN)/uv pip compile $(LOCKED) --output-file deploy/container/build-requirements.txt -
+
+# All of the service in containers, on loopback; docs/containers.md. Needs Docker with Compose v2.
+up:
+	docker compose up --detach --build --wait
+	@docker compose logs --no-log-prefix --tail 2 setup
+	@echo "The dashboard is http://$$(docker compose port server 8080)/ and asks for a token:"
+	@echo '    docker compose exec server pgq token create me --scope admin'
+
+down:
+	docker compose down
+
+# Passwords for it.
+.env:
+	@umask 077; for name in SERVER WORKER GRAFANA; do \
+		printf '%s_PASSWORD=%s\n' $$name "$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; \
+	done > $@
+	@echo '$@ has passwords; make up gives them to the database.'
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist

@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgq.postgres import Postgres
 
-IMAGE = "postgres:16"
+IMAGE = "postgres:18"
 SETTINGS = {"max_connections": "300", "max_prepared_transactions": "10"}
 
 
