@@ -7,7 +7,7 @@ knows it. Asks on loopback, at the ports that the environment says.
 import os
 import ssl
 import sys
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 SECONDS = 3
 
@@ -33,18 +33,16 @@ def worker() -> bool:
     return b"\npgq_worker_process_registered 1.0\n" in connection.getresponse().read()
 
 
-def main() -> int:
-    """The exit status."""
+def main() -> int | str:
+    """The exit status, or what is wrong."""
     for kind in (server, worker):
         try:
-            return 0 if kind() else 1
+            return 0 if kind() else f"the {kind.__name__} is not well"
         except ConnectionRefusedError:
             continue
-        except OSError as error:
-            print(f"{kind.__name__}: {error}", file=sys.stderr)
-            return 1
-    print("neither a server nor a worker answers", file=sys.stderr)
-    return 1
+        except (OSError, HTTPException) as error:
+            return f"the {kind.__name__} does not answer: {error}"
+    return "neither a server nor a worker answers"
 
 
 if __name__ == "__main__":
