@@ -19,12 +19,12 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Nobody makes images who did not ask for it."""
-    if "PGQ_TEST_CONTAINERS" in os.environ:
-        return
+    """Nobody makes images who did not ask for it; the first test of all waits for them."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.skip(reason="only where it is asked for"))
+            item.add_marker(pytest.mark.timeout(1200))
+            if "PGQ_TEST_CONTAINERS" not in os.environ:
+                item.add_marker(pytest.mark.skip(reason="only where it is asked for"))
 
 
 @pytest.fixture(scope="session")

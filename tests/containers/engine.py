@@ -71,7 +71,7 @@ class Engine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=900,
         )
 
     def tell(self, *words: str, text: str | None = None) -> str:
@@ -149,5 +149,5 @@ class Steps:
     def done(self, what: str) -> None:
         """A step has ended."""
         now = time.monotonic()
-        print(f"{now - self._since:6.1f} s  {what}")
+        print(f"\n{now - self._since:6.1f} s  {what}", flush=True)
         self._since = now

