@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -127,3 +129,18 @@ def test_promtool_takes_the_configuration(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rules = sorted(path.name for path in (CHECKOUT / "prometheus").glob("*.rules.yml"))
     assert done.stdout.count(" rules found") == len(rules)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="root is needed, to give rights away"
+)
+def test_engine_of_the_tests_names_the_rights_that_it_lacks() -> None:
+    script = "from containers.engine import rights; print(rights())"
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "withholds CAP_SYS_ADMIN" in done.stdout
