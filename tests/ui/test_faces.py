@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import Tab
+from playwright.sync_api import Locator, Response
 from serving import Service
 
 from pgq import App
 from sql.states import job_in
-from sql.support import Conn, call, insert, register, state, value
+from sql.support import Conn, call, insert, register, row, state, value
 
 FACES = ("SQL", "curl", "Command line", "Python")
 
@@ -49,19 +53,10 @@ def _cancel(conn: Conn) -> Dialog:
     return _job(conn, "cancel", "ready", "cancelled")
 
 
-def _edit(conn: Conn) -> Dialog:
-    return _job(conn, "edit", "scheduled", "scheduled")
-
-
 def _duplicate(conn: Conn) -> Dialog:
     job = job_in(conn, "succeeded", queue=_new_queue(conn))
     before = _count(conn)
     return Dialog(f"/ui/jobs/{job}/duplicate", lambda: _count(conn) == before + 1)
-
-
-def _new(conn: Conn) -> Dialog:
-    before = _count(conn)
-    return Dialog("/ui/new?task=send&queue=it's", lambda: _count(conn) == before + 1)
 
 
 def _pause(conn: Conn) -> Dialog:
@@ -74,12 +69,6 @@ def _resume(conn: Conn) -> Dialog:
     call(conn, "pause", queue="it's")
     goes_on = "select paused_at is null from pgq.get_queue('it''s')"
     return Dialog("/ui/queues/it's/resume", lambda: bool(value(conn, goes_on)))
-
-
-def _settings(conn: Conn) -> Dialog:
-    call(conn, "configure_queue", queue="it's", reset=["max_attempts", "timeout"])
-    own = "select cardinality(overridden) from pgq.get_queue('it''s')"
-    return Dialog("/ui/queues/it's/settings", lambda: value(conn, own) == 2)
 
 
 def _drain(conn: Conn) -> Dialog:
@@ -130,8 +119,8 @@ def _purge(conn: Conn) -> Dialog:
 
 
 DIALOGS = (
-    _retry, _run_now, _cancel, _edit, _duplicate, _new, _pause, _resume, _settings, _drain,
-    _undrain, _cancel_these, _cancel_found, _retry_dead, _retry_old, _purge,
+    _retry, _run_now, _cancel, _duplicate, _pause, _resume, _drain, _undrain, _cancel_these,
+    _cancel_found, _retry_dead, _retry_old, _purge,
 )  # fmt: skip
 
 
@@ -150,9 +139,220 @@ def test_each_face_of_a_dialog_does_what_its_button_does(
         assert dialog.is_done(), f"{name}: {shown[name]}"
 
 
+@dataclass(frozen=True)
+class Form:
+    """A dialog, what is typed into it, the words on its button, and what shows what was done."""
+
+    path: str
+    fill: Callable[[Locator], None]
+    button: str
+    result: Callable[[], Any]
+    without: tuple[str, ...] = ()
+    """Faces that it does not have."""
+
+
+_MADE = (
+    "select j.task, j.queue, j.priority, j.payload::text, j.run_at is not null, j.max_attempts, "
+    "j.timeout, j.unique_key, j.tags from pgq.job j order by j.id desc limit 1"
+)
+_PAYLOAD = '{"to": "it\'s \\\\ é", "n": 12345678901234567890.50, "list": [null, true, 1e2]}'
+
+
+def _edited(conn: Conn) -> Form:
+    job = job_in(conn, "scheduled", payload='{"to": "a"}')
+
+    def fill(dialog: Locator) -> None:
+        dialog.get_by_label("Payload").fill(_PAYLOAD)
+        dialog.get_by_label("Priority").fill("0")
+        dialog.get_by_label("Not before").fill("2033-01-31T09:30:05")
+
+    told = "select payload::text, priority, run_at from pgq.job where id = %s"
+    return Form(f"/ui/jobs/{job}/edit", fill, "Edit", lambda: row(conn, told, [job]))
+
+
+def _duplicated(conn: Conn) -> Form:
+    job = job_in(conn, "succeeded", payload='{"to": "a"}')
+
+    def fill(dialog: Locator) -> None:
+        dialog.get_by_label("Payload").fill(_PAYLOAD)
+        dialog.get_by_label("Queue").fill("it's")
+        dialog.get_by_label("Priority").fill("9")
+        dialog.get_by_label("Not before").fill("2033-01-31T09:30:05")
+
+    return Form(f"/ui/jobs/{job}/duplicate", fill, "Duplicate", lambda: row(conn, _MADE))
+
+
+def _new_as_json(conn: Conn) -> Form:
+    def fill(dialog: Locator) -> None:
+        dialog.get_by_label("Payload").fill(_PAYLOAD)
+        dialog.get_by_label("Queue").fill("it's")
+        dialog.get_by_text("Options").click()
+        dialog.get_by_label("Priority").fill("0")
+        dialog.get_by_label("Not before").fill("2 h")
+        dialog.get_by_label("Attempts").fill("3")
+        dialog.get_by_label("Timeout").fill("90 s")
+        dialog.get_by_label("Tags").fill("vip eu")
+
+    return Form("/ui/new?task=-send", fill, "Enter job", lambda: row(conn, _MADE))
+
+
+def _new_by_fields(conn: Conn) -> Form:
+    register(conn, "mail", name="shop")
+    schema = {
+        "properties": {
+            "to": {"type": "string", "title": "To"},
+            "copies": {"type": "integer", "title": "Copies"},
+            "urgent": {"type": "boolean", "title": "Urgent"},
+        },
+        "required": ["to"],
+    }
+    conn.execute("update pgq.worker set tasks = %s", [json.dumps({"send": schema})])
+
+    def fill(dialog: Locator) -> None:
+        dialog.get_by_label("To").fill("ada's")
+        dialog.get_by_label("Copies").fill("3")
+        dialog.get_by_label("Urgent").check()
+
+    return Form("/ui/new?task=send", fill, "Enter job", lambda: row(conn, _MADE))
+
+
+def _settings(conn: Conn) -> Form:
+    call(conn, "configure_queue", queue="it's", max_attempts=4, timeout=None, reset=["timeout"])
+
+    def fill(dialog: Locator) -> None:
+        dialog.get_by_label("Timeout").fill("90 s")
+        dialog.get_by_label("Payload limit").fill("4096")
+        dialog.get_by_label("Attempts").fill("")
+
+    told = "select overridden, max_attempts, timeout, payload_limit from pgq.get_queue('it''s')"
+    return Form("/ui/queues/it's/settings", fill, "Save", lambda: row(conn, told))
+
+
+def _operation(conn: Conn) -> Any:
+    told = "select verb, filter, ids, payload::text, most, rate from pgq.operation"
+    found = row(conn, f"{told} order by id desc limit 1")
+    return {**found, "ids": found["ids"] and len(found["ids"])}
+
+
+def _retried_slowly(conn: Conn) -> Form:
+    queue = _new_queue(conn)
+    for _ in range(3):
+        job_in(conn, "dead", queue=queue)
+
+    def fill(dialog: Locator) -> None:
+        dialog.get_by_label("dead").check()
+        dialog.get_by_label("At most").fill("2")
+        dialog.get_by_label("Jobs a second").fill("0.5")
+        dialog.get_by_label("Change in each payload").fill('{"again": 1.50}')
+        dialog.locator("#preview", has_text="2 jobs").wait_for()
+
+    def result() -> Any:
+        found = _operation(conn)
+        found["filter"].pop("queue")
+        return found
+
+    path = f"/ui/operations/new?verb=retry&q=queue:%22{queue}%22"
+    return Form(path, fill, "Retry", result, without=("Command line",))
+
+
+def _cancelled_two_of_three(conn: Conn) -> Form:
+    jobs = insert(conn, 3)
+    path = "/ui/operations/new?verb=cancel" + "".join(f"&id={job}" for job in jobs)
+
+    def fill(dialog: Locator) -> None:
+        dialog.get_by_label("At most").fill("2")
+
+    return Form(path, fill, "Cancel", lambda: _operation(conn), without=("Command line",))
+
+
+FORMS = (
+    _edited, _duplicated, _new_as_json, _new_by_fields, _settings, _retried_slowly,
+    _cancelled_two_of_three,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("opened", FORMS)
+def test_what_a_dialog_shows_follows_its_form(
+    tab: Tab, conn: Conn, dsn: str, opened: Callable[[Conn], Form]
+) -> None:
+    insert(conn, queue="it's")
+    pressed = opened(conn)
+    tab.go(pressed.path)
+    pressed.fill(tab.find("main"))
+    with tab.page.expect_response(_is_deed):
+        tab.page.get_by_role("button", name=pressed.button, exact=True).click()
+    wanted = pressed.result()
+    for name in FACES:
+        shown = opened(conn)
+        text = _shown(tab, shown).get(name)
+        if name in shown.without:
+            assert text is None
+            continue
+        assert text is not None, name
+        _RUN[name](text, conn, dsn)
+        assert shown.result() == wanted, f"{name}: {text}"
+
+
+def _is_deed(answer: Response) -> bool:
+    is_faces = answer.url.endswith("/faces")
+    return answer.request.method == "POST" and not is_faces and answer.ok
+
+
+def _shown(tab: Tab, form: Form) -> dict[str, str]:
+    """The faces of a form that is filled in after they were unfolded."""
+    tab.page.goto("about:blank")  # the deed before may still be leading elsewhere
+    tab.go(form.path).find(".faces summary").click()
+    form.fill(tab.find("main"))
+    tab.find("#faces:not([aria-busy]) pre").first.wait_for()
+    names = tab.find("#faces h3").all_inner_texts()
+    return {
+        name: tab.find("#faces > div").nth(n).locator("code").inner_text()
+        for n, name in enumerate(names)
+        if tab.find("#faces > div").nth(n).locator("code").count()
+    }
+
+
+def test_values_that_are_masked_are_not_told_elsewhere(tab: Tab, conn: Conn) -> None:
+    job = job_in(conn, "scheduled", payload='{"to": "a", "password": "canary"}')
+    dialog = tab.go(f"/ui/jobs/{job}").open_dialog("Edit…")
+    dialog.locator(".faces summary").click()
+    dialog.locator("#faces", has_text="Nothing is changed yet").wait_for()
+    payload = dialog.get_by_label("Payload")
+    payload.fill(payload.input_value().replace('"a"', '"b"'))
+    dialog.locator("#faces", has_text="masked here, and they are not told").wait_for()
+    payload.fill('{"to": "b"}')
+    dialog.locator("#faces code", has_text='{"to": "b"}').first.wait_for()
+    assert "canary" not in tab.page.content()
+
+
+def test_what_is_shown_says_what_is_wrong_with_the_form(tab: Tab, conn: Conn) -> None:
+    tab.go("/ui/new?task=send")
+    dialog = tab.find("main")
+    dialog.locator(".faces summary").click()
+    dialog.get_by_label("Payload").fill("{broken")
+    dialog.locator("#faces", has_text="is no JSON").wait_for()
+    assert dialog.locator("#faces code").count() == 0
+
+
+def test_a_dialog_for_many_jobs_counts_again_for_what_is_chosen(tab: Tab, conn: Conn) -> None:
+    for _ in range(3):
+        job_in(conn, "dead")
+    job_in(conn, "cancelled")
+    dialog = tab.go("/ui/jobs").open_dialog("Retry…")
+    dialog.locator("#preview", has_text="4 jobs").wait_for()
+    dialog.get_by_label("Jobs a second").fill("2")
+    dialog.get_by_label("dead").check()
+    dialog.locator("#preview", has_text="3 jobs").wait_for()
+    dialog.get_by_label("At most").fill("1")
+    dialog.locator("#preview", has_text="1 job").wait_for()
+    assert dialog.get_by_label("Jobs a second").input_value() == "2"
+
+
 def _faces(service: Service, path: str) -> dict[str, str]:
     page = service.client().get(path).raise_for_status().text
-    found = re.findall(r"<h3>([^<]*)</h3>.*?<code[^>]*>(.*?)</code>", page, re.DOTALL)
+    found = re.findall(
+        r"<h3>([^<]*)</h3><div class=\"snippet\">.*?<code>(.*?)</code>", page, re.DOTALL
+    )
     return {name: html.unescape(re.sub(r"<[^>]*>", "", text)) for name, text in found}
 
 
@@ -176,7 +376,8 @@ def _run_python(text: str, conn: Conn, dsn: str) -> None:
     if code == text:
         eval(code, {"connection": conn})
     else:
-        asyncio.run(_awaited(code, dsn))
+        with ThreadPoolExecutor(1) as pool:  # a loop of its own: the browser's may run here
+            pool.submit(asyncio.run, _awaited(code, dsn)).result()
 
 
 async def _awaited(code: str, dsn: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pgq_server import masking
 from pgq_server.ui import faces
 from pgq_server.ui.faces import Faces
 from pgq_server.ui.forms import Curl
@@ -80,25 +81,28 @@ def named(kind: str) -> Action:
     return {action.path: action for action in OF_JOB}[kind]  # type: ignore[index]
 
 
-def faces_of(kind: Kind, job: Mapping[str, Any], curl: Curl) -> Faces:
-    """A job's action elsewhere."""
-    id_ = job["id"]
-    arguments = {"p_id": id_}
+def faces_of(kind: Kind, arguments: Mapping[str, Any], curl: Curl) -> Faces:
+    """A job's action elsewhere; `arguments` are those of its verb."""
+    id_ = arguments["p_id"]
     verb = kind.replace("-", "_")
-    if kind == "edit":
-        changes = {"priority": job["priority"]}
-        return Faces(
-            faces.call("edit", {**arguments, "p_priority": job["priority"]}),
-            curl("PATCH", f"/api/v1/jobs/{id_}", changes),
-            faces.cli("job", "edit", id_, "--priority", job["priority"]),
-            faces.python("edit", {**arguments, "p_priority": job["priority"]}),
-        )
+    changes = {
+        name.removeprefix("p_"): value
+        for name, value in arguments.items()
+        if name != "p_id" and value is not None
+    }
+    body = {
+        name: masking.read(value) if name == "payload" else faces.plain(value)
+        for name, value in changes.items()
+    }
     code = faces.python(verb, arguments)
     if kind == "cancel":
         code = f"await app.job({id_}).cancel()"
+    path = f"/api/v1/jobs/{id_}"
     return Faces(
         faces.call(verb, arguments),
-        curl("POST", f"/api/v1/jobs/{id_}/{kind}", {} if kind == "duplicate" else None),
-        faces.cli("job", kind, id_),
+        curl("PATCH", path, body)
+        if kind == "edit"
+        else curl("POST", f"{path}/{kind}", body if kind == "duplicate" else None),
+        faces.cli("job", kind, id_, options=changes),
         code,
     )

@@ -6,27 +6,38 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from pgq_server import masking
+from pgq_server.ui import figures
 
 
 @dataclass(frozen=True)
 class Faces:
-    """The four, ready to be pasted. An empty one is left out."""
+    """The four, ready to be pasted; the command line is None where it has no such thing."""
 
     sql: str
-    curl: str = ""
-    cli: str = ""
-    python: str = ""
+    curl: str
+    cli: str | None
+    python: str
 
     def __iter__(self) -> Any:
-        named = (
-            ("SQL", self.sql),
-            ("curl", self.curl),
-            ("Command line", self.cli),
-            ("Python", self.python),
+        return iter(
+            [
+                ("SQL", self.sql),
+                ("curl", self.curl),
+                ("Command line", self.cli),
+                ("Python", self.python),
+            ]
         )
-        return iter([(name, text) for name, text in named if text])
+
+
+def plain(value: Any) -> Any:
+    """A time or a duration as text that SQL, the API and the command line read."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return figures.exact(value) if isinstance(value, timedelta) else value
 
 
 def literal(value: Any) -> str:
@@ -39,7 +50,7 @@ def literal(value: Any) -> str:
         return str(value)
     if isinstance(value, list | tuple):
         return f"array[{', '.join(literal(each) for each in value)}]"
-    text = str(value)
+    text = str(plain(value))
     quoted = "'" + text.replace("'", "''").replace("\\", "\\\\") + "'"
     return f"E{quoted}" if "\\" in text else quoted
 
@@ -61,13 +72,24 @@ def curl(
         lines.append('-H "Authorization: Bearer $PGQ_TOKEN"')
     if body is not None:
         lines.append("-H 'Content-Type: application/json'")
-        lines.append(f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
+        lines.append(f"-d {shlex.quote(masking.write(body))}")
     return " \\\n     ".join(lines)
 
 
-def cli(*words: Any) -> str:
-    """The command line; words that are None are left out."""
-    return shlex.join(["pgq", *(str(each) for each in words if each is not None)])
+def cli(*words: Any, options: Mapping[str, Any] | None = None) -> str:
+    """The command line: words, then the options that are set; True is a flag, a list many."""
+    given: list[str] = []
+    for name, value in (options or {}).items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if each is True:
+                given.append(f"--{name}")
+            elif each is not None:
+                given += [f"--{name.replace('_', '-')}", str(plain(each))]
+    texts = [str(each) for each in words]
+    dashed = next((n for n, text in enumerate(texts) if text.startswith("-")), len(texts))
+    if dashed < len(texts):  # what looks like an option is none
+        return shlex.join(["pgq", *texts[:dashed], *given, "--", *texts[dashed:]])
+    return shlex.join(["pgq", *texts, *given])
 
 
 def python(verb: str, arguments: Mapping[str, Any]) -> str:
@@ -79,8 +101,7 @@ def python(verb: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _python(value: Any) -> str:
-    if isinstance(value, datetime):
-        value = value.isoformat()
+    value = plain(value)
     return repr(
         list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
     )

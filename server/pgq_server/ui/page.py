@@ -150,6 +150,8 @@ def refused(request: Request, refusal: Refusal) -> Response:
         fragment=fragment,
         values={"refusal": refusal, "title": KINDS[refusal.name].title},
     )
+    if fragment and request.headers.get("hx-target") == "div#faces":
+        return HTMLResponse(content, headers=headers)  # while one types, much is not right yet
     if fragment and request.method != "GET":
         headers |= {"HX-Retarget": "#dialog-problem", "HX-Reswap": "innerHTML"}
     return HTMLResponse(content, refusal.status, headers=headers)

@@ -13,7 +13,7 @@ from pgq_server import masking
 from pgq_server.call import Call
 from pgq_server.gateway import Row, verb
 from pgq_server.models.base import Id, Name, Request, Text
-from pgq_server.problems import invalid
+from pgq_server.problems import Refusal, invalid
 from pgq_server.ui import actions, forms
 from pgq_server.ui.faces import Faces
 from pgq_server.ui.page import done, go, page_route, show
@@ -45,7 +45,7 @@ class View:
     action: actions.Action
     job: Row
     content: str | None
-    curl: forms.Curl
+    faces: Faces | None
 
     @property
     def is_allowed(self) -> bool:
@@ -69,16 +69,32 @@ class View:
         waits = self.job["state"] in ("scheduled", "retrying")
         return forms.shown_moment(at) if at and waits and self.action.path == "edit" else ""
 
-    @property
-    def faces(self) -> Faces:
-        return actions.faces_of(self.action.path, self.job, self.curl)
-
 
 async def ask(call: Call[ActionPath]) -> Response:
     """The dialog."""
     job, content = await _found(call)
-    view = View(actions.named(call.path.action), job, content, forms.curl(call))
+    told = None
+    if call.path.action != "edit":
+        told = actions.faces_of(call.path.action, {"p_id": call.path.id}, forms.curl(call))
+    view = View(actions.named(call.path.action), job, content, told)
     return show(call, "action.html", view, page="/ui/jobs")
+
+
+async def elsewhere(call: Call[ActionPath, None, Changes]) -> Response:
+    """What the button would do with the form as it is, as SQL, curl, command line and Python."""
+    job, content = await _found(call)
+    changes = _changes(call, job, content)
+    if call.path.action == "edit" and all(value is None for value in changes.values()):
+        raise Refusal("invalid-request", "Nothing is changed yet.")
+    if changes["p_payload"] and _keeps_masked(call.body):
+        raise Refusal(
+            "invalid-request",
+            "The payload keeps values that are masked here, and they are not told: only this form "
+            "can change the rest of it.",
+        )
+    arguments = {"p_id": call.path.id, **changes}
+    view = actions.faces_of(call.path.action, arguments, forms.curl(call))
+    return show(call, "faces.html", view)
 
 
 async def act(call: Call[ActionPath, None, Changes]) -> Response:
@@ -88,10 +104,9 @@ async def act(call: Call[ActionPath, None, Changes]) -> Response:
     here = f"/ui/jobs/{id_}"
     if action.path in _WITH_PAYLOAD:
         job, content = await _found(call)
-        changes = _changes(job, content, call.body)
+        changes = _changes(call, job, content)
         if action.path == "duplicate":
             call.check_queue(call.body.queue or job["queue"])
-            changes["p_queue"] = call.body.queue
             new = await call.db.value("duplicate", p_id=id_, **changes)
             return go(call, f"/ui/jobs/{new}")
         await call.db.value("edit", p_id=id_, **changes)
@@ -114,8 +129,11 @@ async def _found(call: Call[ActionPath, Any, Any]) -> tuple[Row, str | None]:
     return jobs[0], contents[0]["payload"]
 
 
-def _changes(job: Row, content: str | None, form: Changes) -> dict[str, Any]:
+def _changes(
+    call: Call[ActionPath, None, Changes], job: Row, content: str | None
+) -> dict[str, Any]:
     """Arguments of the verbs; None leaves as it is."""
+    form = call.body
     payload = None
     if form.payload is not None:
         original = masking.read(content or "null")
@@ -132,7 +150,15 @@ def _changes(job: Row, content: str | None, form: Changes) -> dict[str, Any]:
         or forms.shown_moment(job["run_at"]) != forms.shown_moment(form.run_at)
     ):
         run_at = form.run_at
-    return {"p_payload": payload, "p_priority": priority, "p_run_at": run_at}
+    changes = {"p_payload": payload, "p_priority": priority, "p_run_at": run_at}
+    if call.path.action == "duplicate" and form.queue != job["queue"]:
+        changes["p_queue"] = form.queue
+    return changes
+
+
+def _keeps_masked(form: Changes) -> bool:
+    """Whether something stands in the payload for a value that is not shown."""
+    return form.payload is not None and masking.MASK in masking.write(masking.read(form.payload))
 
 
 ROUTES = (
@@ -142,6 +168,16 @@ ROUTES = (
         ask,
         "The dialog of an action on a job",
         path_model=ActionPath,
+        scopes=("operate",),
+        reach="job",
+    ),
+    page_route(
+        "POST",
+        "/ui/jobs/{id}/{action}/faces",
+        elsewhere,
+        "An action on a job as SQL, curl, command line and Python",
+        path_model=ActionPath,
+        body=Changes,
         scopes=("operate",),
         reach="job",
     ),

@@ -66,7 +66,6 @@ class View:
     tasks: Sequence[Row]
     query: Query
     fields: Sequence[schemas.Field] | None
-    faces: Faces
 
     @property
     def mode(self) -> str:
@@ -101,12 +100,23 @@ def _default(field: schemas.Field) -> Any:
 async def ask(call: Call[None, Query]) -> Response:
     """The dialog."""
     tasks = await call.db.rows("list_tasks", _TASKS)
-    view = View(tasks, call.query, _fields(tasks, call.query.task), _faces(call))
+    view = View(tasks, call.query, _fields(tasks, call.query.task))
     return show(call, "new_job.html", view, page="/ui/jobs")
 
 
 async def enter(call: Call[None, None, NewJob]) -> Response:
     """Enters the job, and leads to it."""
+    row = await call.db.row("enqueue", ("id", "created"), **await _arguments(call))
+    return go(call, f"/ui/jobs/{row['id']}")
+
+
+async def elsewhere(call: Call[None, None, NewJob]) -> Response:
+    """What the button would do with the form as it is, as SQL, curl, command line and Python."""
+    return show(call, "faces.html", _faces(call, await _arguments(call)))
+
+
+async def _arguments(call: Call[None, None, NewJob]) -> dict[str, Any]:
+    """Those of `enqueue` that the form sets. Raises `Refusal`."""
     form = call.body
     call.check_queue(form.queue)
     payload = form.payload
@@ -124,20 +134,17 @@ async def enter(call: Call[None, None, NewJob]) -> Response:
             masking.read(payload)
         except ValueError as error:
             raise invalid("body.payload", f"is no JSON: {error}") from None
-    row = await call.db.row(
-        "enqueue",
-        ("id", "created"),
-        p_task=form.task,
-        p_payload=payload,
-        p_queue=form.queue,
-        p_priority=form.priority,
-        p_delay=form.delay,
-        p_max_attempts=form.max_attempts,
-        p_timeout=form.timeout,
-        p_unique_key=form.unique_key,
-        p_tags=form.tags.replace(",", " ").split(),
-    )
-    return go(call, f"/ui/jobs/{row['id']}")
+    options = {
+        "queue": form.queue,
+        "priority": form.priority,
+        "delay": form.delay,
+        "max_attempts": form.max_attempts,
+        "timeout": form.timeout,
+        "unique_key": form.unique_key,
+        "tags": form.tags.replace(",", " ").split(),
+    }
+    set_ = {f"p_{name}": each for name, each in options.items() if each not in (None, [])}
+    return {"p_task": form.task, "p_payload": payload, **set_}
 
 
 def _found(tasks: Sequence[Row], name: str | None) -> Row | None:
@@ -149,21 +156,38 @@ def _fields(tasks: Sequence[Row], name: str | None) -> list[schemas.Field] | Non
     return schemas.fields(json.loads(task["schema"] or "null")) if task else None
 
 
-def _faces(call: Call[None, Query]) -> Faces:
-    task = call.query.task or "echo"
-    queue = call.query.queue or "default"
-    payload = '{"text": "hello"}'
+def _faces(call: Call[Any, Any, Any], arguments: Mapping[str, Any]) -> Faces:
+    task, payload = arguments["p_task"], arguments["p_payload"]
+    options = {
+        name.removeprefix("p_"): value
+        for name, value in arguments.items()
+        if name not in ("p_task", "p_payload")
+    }
+    body = {"task": task, "payload": masking.read(payload)}
+    for name, value in options.items():
+        is_time = isinstance(value, timedelta)
+        body[f"{name}_seconds" if is_time else name] = value.total_seconds() if is_time else value
+    words = {"tag" if name == "tags" else name: value for name, value in options.items()}
     return Faces(
-        "insert into pgq.job (task, payload, queue) values "
-        f"({faces.literal(task)}, {faces.literal(payload)}, {faces.literal(queue)});",
-        forms.curl(call)(
-            "POST",
-            "/api/v1/jobs",
-            {"task": task, "payload": json.loads(payload), "queue": queue},
-        ),
-        faces.cli("enqueue", task, payload, "--queue", queue),
-        f"await app.enqueue({task!r}, {payload}, queue={queue!r})",
+        faces.call("enqueue", arguments, rows=True),
+        forms.curl(call)("POST", "/api/v1/jobs", body),
+        faces.cli("enqueue", task, payload, options=words),
+        _python(task, payload, options) or faces.python("enqueue", arguments),
     )
+
+
+def _python(task: str, payload: str, options: Mapping[str, Any]) -> str | None:
+    """The call of an app; None where Python's numbers would not keep the payload as it is."""
+    value = json.loads(payload)
+    if value is None or masking.write(masking.read(payload)) != json.dumps(
+        value, ensure_ascii=False
+    ):
+        return None
+    given = [repr(task), repr(value)]
+    for name, each in options.items():
+        is_time = isinstance(each, timedelta)
+        given.append(f"{name}={each.total_seconds() if is_time else each!r}")
+    return f"await app.enqueue({', '.join(given)})"
 
 
 ROUTES = (
@@ -173,6 +197,15 @@ ROUTES = (
         ask,
         "The dialog for a new job",
         query=Query,
+        scopes=("enqueue", "operate"),
+        reach="handler",
+    ),
+    page_route(
+        "POST",
+        "/ui/new/faces",
+        elsewhere,
+        "A new job as SQL, curl, command line and Python",
+        body=NewJob,
         scopes=("enqueue", "operate"),
         reach="handler",
     ),

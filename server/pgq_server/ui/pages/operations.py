@@ -50,8 +50,8 @@ STATES: Mapping[Verb, tuple[str, ...]] = {
 }
 
 
-class Scope(forms.Fields):
-    """Which jobs: those of the ids, else those that the filter finds."""
+class Start(forms.Fields):
+    """The form. Which jobs: those of the ids, else those that the filter finds."""
 
     verb: Verb
     q: Annotated[Text, Field(max_length=1000)] = ""
@@ -61,11 +61,6 @@ class Scope(forms.Fields):
     fingerprint: Annotated[Text, Field(max_length=200)] | None = None
     id: Annotated[list[Id], Field(max_length=1000, default_factory=list)]
     limit: Annotated[int | None, BeforeValidator(forms.number), Field(ge=1)] = None
-
-
-class Start(Scope):
-    """The form."""
-
     rate: Annotated[float | None, BeforeValidator(forms.decimal), Field(gt=0, le=1e6)] = None
     payload: Text | None = None
 
@@ -80,7 +75,7 @@ class OperationPath(Request):
 class Target:
     """The jobs that are meant, as arguments of verbs."""
 
-    scope: Scope
+    scope: Start
     filter: filters.Filter
     conditions: Mapping[str, Any]
 
@@ -101,10 +96,10 @@ class AskView:
     target: Target
     n: int | None
     is_more: bool
-    faces: Faces
+    faces: Faces | None
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> Start:
         return self.target.scope
 
     @property
@@ -208,43 +203,44 @@ class Operation:
 async def operations(call: Call) -> Response:
     """All operations of late."""
     rows = await call.db.rows("list_operations", _COLUMNS)
-    view = {"operations": [Operation(row) for row in rows]}
+    view = {"operations": [Operation(row) for row in rows if _is_reached(call, row)]}
     live = "pgq:change from:body throttle:1s, every 5s"
     return show(call, "operations.html", view, page="/ui/operations", live=live)
 
 
 async def operation(call: Call[OperationPath]) -> Response:
     """One operation: its progress."""
-    row = await call.db.row("get_operation", _COLUMNS, p_id=call.path.id)
-    return show(call, "operation.html", Operation(row), page="/ui/operations")
+    return show(call, "operation.html", Operation(await _reached(call)), page="/ui/operations")
 
 
 async def ask(call: Call[None, Start]) -> Response:
     """The dialog: what will be done, to how many."""
-    target = await _target(call, call.query)
-    view = AskView(target, None, False, _faces(call, target))
-    if view.problem is None:
-        n, is_more = await _preview(call, target)
-        view = AskView(target, n, is_more, view.faces)
-    return show(call, "operation_new.html", view, page="/ui/jobs")
+    return show(call, "operation_new.html", await _asked(call, call.query), page="/ui/jobs")
+
+
+async def elsewhere(call: Call[None, None, Start]) -> Response:
+    """What the button would do with the form as it is: how many, and as SQL, curl, …"""
+    return show(call, "operation_faces.html", await _asked(call, call.body))
+
+
+async def _asked(call: Call[Any, Any, Any], scope: Start) -> AskView:
+    target = await _target(call, scope)
+    view = AskView(target, None, False, None)
+    if view.problem is not None:
+        return view
+    payload = _payload(scope)
+    n, is_more = await _preview(call, target)
+    return AskView(target, n, is_more, _faces(call, target, payload, None if is_more else n))
 
 
 async def start(call: Call[None, None, Start]) -> Response:
     """Starts it; upkeep goes on with it, slice by slice."""
     form = call.body
     target = await _target(call, form)
-    view = AskView(target, None, False, Faces(""))
+    view = AskView(target, None, False, None)
     if view.problem:
         raise Refusal("invalid-request", view.problem)
-    payload = None
-    if form.payload and form.verb == "retry":
-        try:
-            value = masking.read(form.payload)
-        except ValueError as error:
-            raise invalid("body.payload", f"is no JSON: {error}") from None
-        if not isinstance(value, dict):
-            raise invalid("body.payload", "expected an object, whose keys are set in each payload")
-        payload = masking.write(value)
+    payload = _payload(form)
     id_ = await call.db.value(
         "start_operation",
         p_verb=form.verb,
@@ -262,11 +258,40 @@ async def start(call: Call[None, None, Start]) -> Response:
 
 async def stop(call: Call[OperationPath]) -> Response:
     """Stops one; what it has done stays done."""
+    await _reached(call)
     await call.db.value("stop_operation", p_id=call.path.id)
     return done(call, f"Operation {call.path.id} is stopped.", "/ui/operations")
 
 
-async def _target(call: Call[Any, Any, Any], scope: Scope) -> Target:
+async def _reached(call: Call[OperationPath]) -> Row:
+    row = await call.db.row("get_operation", _COLUMNS, p_id=call.path.id)
+    if not _is_reached(call, row):
+        raise Refusal("not-found", f"There is no operation {call.path.id}.")
+    return row
+
+
+def _is_reached(call: Call[Any, Any, Any], row: Row) -> bool:
+    """Whether it was kept to queues of who asks when it was started."""
+    queues = json.loads(row["filter"]).get("queues")
+    return call.identity.queues is None or (
+        queues is not None and all(map(call.identity.reaches, queues))
+    )
+
+
+def _payload(form: Start) -> str | None:
+    """What is changed in each payload. Raises `Refusal`."""
+    if not form.payload or form.verb != "retry":
+        return None
+    try:
+        value = masking.read(form.payload)
+    except ValueError as error:
+        raise invalid("body.payload", f"is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise invalid("body.payload", "expected an object, whose keys are set in each payload")
+    return masking.write(value)
+
+
+async def _target(call: Call[Any, Any, Any], scope: Start) -> Target:
     wanted = filters.parse(scope.q, datetime.now(UTC))
     worker = None
     if wanted.worker and not wanted.worker.isdecimal():
@@ -302,64 +327,82 @@ async def _preview(call: Call[Any, Any, Any], target: Target) -> tuple[int, bool
     return row["n"], is_more and not (limit and row["n"] >= limit)
 
 
-def _faces(call: Call[Any, Any, Any], target: Target) -> Faces:
+def _faces(call: Call[Any, Any, Any], target: Target, payload: str | None, n: int | None) -> Faces:
+    """`n` is how many there are, None where that is not known."""
     scope = target.scope
-    arguments = {"p_verb": scope.verb, **target.arguments, "p_limit": scope.limit}
-    arguments = {name: value for name, value in arguments.items() if value is not None}
-    command = ""
-    if scope.id and scope.verb != "purge":
-        command = faces.cli("job", scope.verb.replace("_", "-"), *scope.id)
-    elif scope.verb in ("retry", "purge") and target.conditions["p_state"] in (None, "dead"):
-        command = _dead_command(target)
+    arguments = {
+        "p_verb": scope.verb,
+        **target.arguments,
+        "p_limit": scope.limit,
+        "p_rate": scope.rate,
+        "p_payload": payload,
+    }
     return Faces(
         faces.call("start_operation", arguments),
-        forms.curl(call)("POST", "/api/v1/operations", _body(target)),
-        command,
+        forms.curl(call)("POST", "/api/v1/operations", _body(target, payload)),
+        None if payload or scope.rate else _command(target, n),
         faces.python("start_operation", arguments),
     )
 
 
-def _body(target: Target) -> dict[str, Any]:
+def _body(target: Target, payload: str | None) -> dict[str, Any]:
     """The same as a request of the API, which limits a token to its queues by itself."""
     scope = target.scope
-    limit = {"limit": scope.limit} if scope.limit else {}
+    given = {"limit": scope.limit, "rate": scope.rate}
+    more: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if payload is not None:
+        more["payload"] = masking.read(payload)
     if scope.id:
-        return {"verb": scope.verb, "ids": scope.id, **limit}
+        return {"verb": scope.verb, "ids": scope.id, **more}
     conditions: dict[str, Any] = {}
     for name, value in target.arguments.items():
         if value is None or name == "p_queues":
             continue
         if value == EVER:
             value = datetime.min.replace(tzinfo=UTC)
-        is_time = isinstance(value, datetime)
-        conditions[name.removeprefix("p_")] = value.isoformat() if is_time else value
-    return {"verb": scope.verb, "filter": conditions, **limit}
+        conditions[name.removeprefix("p_")] = faces.plain(value)
+    return {"verb": scope.verb, "filter": conditions, **more}
 
 
 _BEYOND_CLI = ("p_tag", "p_worker", "p_path", "p_created_after", "p_created_before")
 
 
-def _dead_command(target: Target) -> str:
-    if any(target.conditions[name] for name in _BEYOND_CLI):
-        return ""
-    options: list[Any] = []
-    for name in ("queue", "task", "fingerprint"):
-        if value := target.conditions[f"p_{name}"]:
-            options += [f"--{name}", value]
-    if not options:
-        options = ["--all"] if target.scope.verb == "retry" else ["--older-than", "0s"]
-    limit = ["--limit", target.scope.limit] if target.scope.limit else []
-    return faces.cli("dead", target.scope.verb, *options, *limit)
+def _command(target: Target, n: int | None) -> str | None:
+    """The command line does it at once, for jobs that it names or dead letters that it finds."""
+    scope, conditions = target.scope, target.conditions
+    if scope.id:
+        if scope.verb == "purge" or scope.limit:
+            return None
+        return faces.cli("job", scope.verb.replace("_", "-"), *scope.id)
+    is_dead = scope.verb == "purge" or scope.fingerprint or conditions["p_state"] == "dead"
+    limit = scope.limit or n
+    if not is_dead or not limit or limit > CAP or any(conditions[name] for name in _BEYOND_CLI):
+        return None
+    options: dict[str, Any] = {
+        name: conditions[f"p_{name}"] for name in ("queue", "task", "fingerprint")
+    }
+    if not any(options.values()):
+        options |= {"all": True} if scope.verb == "retry" else {"older_than": "0s"}
+    return faces.cli("dead", scope.verb, options={**options, "limit": limit})
 
 
 ROUTES = (
-    page_route("GET", "/ui/operations", operations, "Operations", reach="service"),
+    page_route("GET", "/ui/operations", operations, "Operations", reach="handler"),
     page_route(
         "GET",
         "/ui/operations/new",
         ask,
         "The dialog of a bulk action",
         query=Start,
+        scopes=("operate",),
+        reach="handler",
+    ),
+    page_route(
+        "POST",
+        "/ui/operations/faces",
+        elsewhere,
+        "A bulk action as it is in the form: how many jobs, and as SQL, curl, command line, Python",
+        body=Start,
         scopes=("operate",),
         reach="handler",
     ),
@@ -378,7 +421,7 @@ ROUTES = (
         operation,
         "An operation",
         path_model=OperationPath,
-        reach="service",
+        reach="handler",
     ),
     page_route(
         "POST",
@@ -387,6 +430,6 @@ ROUTES = (
         "Stop an operation",
         path_model=OperationPath,
         scopes=("operate",),
-        reach="service",
+        reach="handler",
     ),
 )

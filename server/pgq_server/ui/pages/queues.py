@@ -13,6 +13,7 @@ from starlette.responses import Response
 from pgq_server.call import Call
 from pgq_server.gateway import Row, verb
 from pgq_server.models.base import Name, QueuePath, Request
+from pgq_server.problems import Refusal
 from pgq_server.ui import faces, figures, forms
 from pgq_server.ui.faces import Faces
 from pgq_server.ui.page import done, page_route, show
@@ -91,7 +92,7 @@ class ActionView:
 
     kind: str
     name: str
-    faces: Faces
+    faces: Faces | None
     queue: View | None = None
 
 
@@ -123,7 +124,7 @@ async def ask(call: Call[ActionPath]) -> Response:
     name = call.path.queue
     if call.path.action == "settings":
         found = await call.db.row("get_queue", (*_COUNTS, *_SETTINGS), p_queue=name)
-        told = ActionView("settings", name, _settings_faces(call, found), View(found, ()))
+        told = ActionView("settings", name, None, View(found, ()))
     else:
         told = ActionView(call.path.action, name, _faces(call))
     return show(call, "queue_action.html", told, page="/ui/queues")
@@ -137,19 +138,55 @@ async def act(call: Call[ActionPath, None, Settings]) -> Response:
         await call.db.value(kind, p_queue=name)
         words = "is paused: no more of its jobs start" if kind == "pause" else "goes on"
         return done(call, f"Queue {name} {words}.", here)
-    current = View(await call.db.row("get_queue", (*_COUNTS, *_SETTINGS), p_queue=name), ())
+    await call.db.value("configure_queue", p_queue=name, **await _changes(call))
+    return done(call, f"The settings of queue {name} are changed.", here)
+
+
+async def elsewhere(call: Call[QueuePath, None, Settings]) -> Response:
+    """What saving the form as it is would do, as SQL, curl, command line and Python."""
+    name = call.path.queue
+    changes = await _changes(call)
+    if not any(value is not None for value in changes.values()):
+        raise Refusal("invalid-request", "Nothing is changed yet.")
+    arguments = {"p_queue": name, **changes}
+    given = {
+        key.removeprefix("p_"): value
+        for key, value in arguments.items()
+        if key not in ("p_queue", "p_reset")
+    }
+    reset = changes["p_reset"] or []
+    body: dict[str, Any] = dict.fromkeys(map(_member, reset))
+    for key, value in given.items():
+        body[_member(key)] = value.total_seconds() if isinstance(value, timedelta) else value
+    view = Faces(
+        faces.call("configure_queue", arguments),
+        forms.curl(call)("PATCH", forms.path("api", "v1", "queues", name), body),
+        faces.cli("queue", "set", name, options={**given, "reset": reset}),
+        faces.python("configure_queue", arguments),
+    )
+    return show(call, "faces.html", view)
+
+
+def _member(setting: str) -> str:
+    """A setting's name in the API, which tells the unit."""
+    return setting if setting in ("max_attempts", "payload_limit") else f"{setting}_seconds"
+
+
+async def _changes(call: Call[Any, None, Settings]) -> dict[str, Any]:
+    """Arguments of `configure_queue`; `p_reset` names those that go back to the service's value."""
+    columns = (*_COUNTS, *_SETTINGS)
+    current = View(await call.db.row("get_queue", columns, p_queue=call.path.queue), ())
     changes: dict[str, Any] = {}
     for setting in current.settings:
         given = getattr(call.body, setting["name"])
-        if given is not None and (setting["is_own"] or shown(given) != setting["value"]):
+        if given is not None and shown(given) != setting["value"]:
             changes[f"p_{setting['name']}"] = given
     reset = [
         each["name"]
         for each in current.settings
         if each["is_own"] and getattr(call.body, each["name"]) is None
     ]
-    await call.db.value("configure_queue", p_queue=name, **changes, p_reset=reset)
-    return done(call, f"The settings of queue {name} are changed.", here)
+    return {**changes, "p_reset": reset or None}
 
 
 def _faces(call: Call[ActionPath]) -> Faces:
@@ -159,21 +196,6 @@ def _faces(call: Call[ActionPath]) -> Faces:
         forms.curl(call)("POST", forms.path("api", "v1", "queues", name, kind)),
         faces.cli("queue", kind, name),
         faces.python(kind, {"p_queue": name}),
-    )
-
-
-def _settings_faces(call: Call[ActionPath], queue: Row) -> Faces:
-    """With two settings as they are now, to go on from."""
-    name, attempts = queue["queue"], queue["max_attempts"]
-    seconds = queue["timeout"].total_seconds()
-    timeout = f"{seconds:.12g}s"
-    arguments = {"p_queue": name, "p_max_attempts": attempts, "p_timeout": timeout}
-    body = {"max_attempts": attempts, "timeout_seconds": seconds}
-    return Faces(
-        faces.call("configure_queue", arguments),
-        forms.curl(call)("PATCH", forms.path("api", "v1", "queues", name), body),
-        faces.cli("queue", "set", name, "--max-attempts", attempts, "--timeout", timeout),
-        faces.python("configure_queue", arguments),
     )
 
 
@@ -188,6 +210,16 @@ ROUTES = (
         ask,
         "The dialog of an action on a queue",
         path_model=ActionPath,
+        scopes=("operate",),
+        reach="queue",
+    ),
+    page_route(
+        "POST",
+        "/ui/queues/{queue}/settings/faces",
+        elsewhere,
+        "Settings of a queue as SQL, curl, command line and Python",
+        path_model=QueuePath,
+        body=Settings,
         scopes=("operate",),
         reach="queue",
     ),

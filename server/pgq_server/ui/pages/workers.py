@@ -73,7 +73,7 @@ async def ask(call: Call[ActionPath]) -> Response:
     told = Faces(
         faces.call("drain", arguments),
         curl("POST", f"/api/v1/workers/{worker['id']}/drain", {"on": is_on}),
-        faces.cli("workers", "drain", worker["id"], *([] if is_on else ["--off"])),
+        faces.cli("workers", "drain", worker["id"], options={} if is_on else {"off": True}),
         faces.python("drain", arguments),
     )
     view = {"worker": worker, "is_on": is_on, "faces": told}

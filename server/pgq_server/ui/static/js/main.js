@@ -7,6 +7,7 @@ import "./selection.js";
 import "./keys.js";
 import "./filter.js";
 import "./copies.js";
+import "./faces.js";
 import "./themes.js";
 import "./chart.js";
 import "./log.js";
