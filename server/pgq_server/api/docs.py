@@ -28,7 +28,9 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>pgq: the HTTP API</title>
 <link rel="icon" href="{static}/icon.svg" type="image/svg+xml">
+<script src="{static}/js/theme.js"></script>
 <link rel="stylesheet" href="{static}/vendor/swagger-ui/swagger-ui.css">
+<link rel="stylesheet" href="{static}/css/docs.css">
 <script src="{static}/vendor/swagger-ui/swagger-ui-bundle.js" defer></script>
 <script src="{static}/js/docs.js" defer></script>
 </head>
