@@ -87,11 +87,12 @@ as $$
         ),
         s.max_attempts,
         s.timeout,
-        pgq._oldest_ready(k.queue)
+        w.since
     from known k
     cross join lateral pgq._settings(k.queue) s
     left join depth d on d.queue = k.queue
-    group by k.queue, s.paused_at, s.max_attempts, s.timeout
+    left join pgq._waiting_since(p_queue) w on w.queue = k.queue
+    group by k.queue, s.paused_at, s.max_attempts, s.timeout, w.since
 $$;
 comment on function pgq._queues is 'What pgq.list_queues tells, of all queues or of one.';
 select pgq._allow('_queues');

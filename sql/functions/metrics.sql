@@ -269,11 +269,12 @@ as $$
     select m.metric, '', array[s.queue], m.value
     from setting s
     left join taker t on t.queue = s.queue
+    left join pgq._waiting_since(null) w on w.queue = s.queue
     cross join lateral (
         values
             (
                 'pgq_queue_oldest_ready_age_seconds',
-                greatest(coalesce(extract(epoch from clock_timestamp() - pgq._oldest_ready(s.queue)), 0), 0)
+                greatest(coalesce(extract(epoch from clock_timestamp() - w.since), 0), 0)
             ),
             ('pgq_queue_paused', (s.paused_at is not null)::integer),
             (

@@ -209,9 +209,9 @@ def do_tail_logs(conn: Conn) -> None:
     call(conn, "tail_logs", ids=ids, afters=[10] * len(ids))
 
 
-def do_oldest_ready(conn: Conn) -> None:
+def do_waiting_since(conn: Conn) -> None:
     claim(conn, queues=QUEUES, limits=10)
-    conn.execute("select pgq._oldest_ready(q.queue) from unnest(%s::text[]) q (queue)", [QUEUES])
+    conn.execute("select * from pgq._waiting_since(null)")
 
 
 def do_promote(conn: Conn) -> None:
@@ -314,7 +314,7 @@ HOT: list[tuple[Callable[[Conn], None], set[str]]] = [
     (do_heartbeat, {"lease", "long_lease"}),
     (do_watch, {"ready", "delayed", "lease", "finished"}),
     (do_tail_logs, {"log"}),
-    (do_oldest_ready, {"ready", "job"}),
+    (do_waiting_since, {"ready", "job"}),
     (do_promote, {"delayed"}),
     (do_fold, {"tally"}),
     (do_settle, {"ready"}),
