@@ -1,7 +1,8 @@
 create or replace function pgq.list_samples(
     p_after  timestamptz  default null,
     p_limit  integer      default 3000,
-    p_every  interval     default null
+    p_every  interval     default null,
+    p_now    boolean      default false
 )
 returns table (
     at      timestamptz,
@@ -37,8 +38,14 @@ begin
         fetch first p_limit rows with ties
     ) s
     order by s.at, s.metric, s.label;
+    if p_now then
+        return query
+        select statement_timestamp(), t.metric, t.label, t.n
+        from pgq._totals() t
+        order by t.metric, t.label;
+    end if;
 end
 $$;
 comment on function pgq.list_samples is
-    'What pgq.sample noted after a time, in the order of time, for two days back: totals since the installation, whose differences are what happened in between. The last time is told whole, whatever the limit, so that one may go on after it. p_every: only the first of each such stretch of time.';
+    'What pgq.sample noted after a time, in the order of time, for two days back: totals since the installation, whose differences are what happened in between. The last time is told whole, whatever the limit, so that one may go on after it. p_every: only the first of each such stretch of time. p_now: last comes how they stand now, whatever the limit.';
 select pgq._allow('list_samples', 'pgq_viewer');

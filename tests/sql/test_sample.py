@@ -173,3 +173,11 @@ def test_samples_are_told_as_rarely_as_one_likes(conn: Conn) -> None:
     ]
     with refused("PQ005"):
         call(conn, "list_samples", every="0 seconds")
+
+
+def test_how_the_counters_stand_now_comes_last(conn: Conn, samples: list[Any]) -> None:
+    insert(conn, 2)
+    found = call(conn, "list_samples", limit=1, now=True)
+    assert {each["at"] for each in found[:-1]} == {samples[0]}
+    assert found[-1]["at"] > samples[-1]
+    assert (found[-1]["metric"], found[-1]["n"]) == ("enqueued", 2)

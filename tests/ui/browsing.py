@@ -15,7 +15,7 @@ AXE = HERE / "axe" / "axe.min.js"
 OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--force-color-profile=srgb",
+    "--force-color-profile=srgb", "--host-resolver-rules=MAP far.example 127.0.0.1",
 )  # fmt: skip
 PATIENCE = 10_000
 """Milliseconds."""
@@ -75,6 +75,13 @@ class Tab:
         dialog = self.find("#dialog[open]")
         dialog.locator(".dialog-head").wait_for()
         return dialog
+
+    def update(self) -> None:
+        """Have the page fetched again and merged in, as after a change; wait until it is."""
+        self.page.evaluate(
+            "new Promise(done => { document.addEventListener('htmx:after:swap', done,"
+            " { once: true }); document.body.dispatchEvent(new CustomEvent('pgq:change')); })"
+        )
 
     def complaints(self) -> list[str]:
         """What went wrong and was not expected."""

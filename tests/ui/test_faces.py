@@ -152,8 +152,8 @@ class Form:
 
 
 _MADE = (
-    "select j.task, j.queue, j.priority, j.payload::text, j.run_at is not null, j.max_attempts, "
-    "j.timeout, j.unique_key, j.tags from pgq.job j order by j.id desc limit 1"
+    "select j.task, j.queue, j.priority, j.payload::jsonb::text, j.run_at is not null, "
+    "j.max_attempts, j.timeout, j.unique_key, j.tags from pgq.job j order by j.id desc limit 1"
 )
 _PAYLOAD = '{"to": "it\'s \\\\ é", "n": 12345678901234567890.50, "list": [null, true, 1e2]}'
 

@@ -8,7 +8,7 @@ from browsing import Tab
 from scenes import leased, shop
 
 from sql.states import job_in
-from sql.support import Conn, call, hold, insert
+from sql.support import Conn, answer, call, claim_one, hold, insert
 
 
 def test_it_says_why_a_job_does_not_run(tab: Tab, conn: Conn) -> None:
@@ -58,7 +58,24 @@ def test_what_was_unfolded_stays_so(tab: Tab, conn: Conn) -> None:
     inner = tab.find(".tree details").nth(3)
     inner.locator("summary").first.click()
     opened = tab.find(".tree details[open]").count()
-    with tab.page.expect_response(lambda each: each.url.endswith(f"/ui/jobs/{job}")):
-        tab.page.evaluate("document.body.dispatchEvent(new CustomEvent('pgq:change'))")
-    tab.page.wait_for_timeout(200)
+    tab.update()
     assert tab.find(".tree details[open]").count() == opened
+
+
+def test_a_job_that_never_ran_is_due_and_not_tried_again(tab: Tab, conn: Conn) -> None:
+    job = job_in(conn, "scheduled")
+    tab.go(f"/ui/jobs/{job}").see("Due", "#timeline")
+    assert "Next try" not in tab.text("#timeline")
+    assert "attempt" not in tab.text("#timeline")
+    tab.go(f"/ui/jobs/{job_in(conn, 'retrying')}").see("Next try", "#timeline")
+
+
+def test_a_job_that_is_retried_elsewhere_is_followed_again(tab: Tab, conn: Conn) -> None:
+    job = job_in(conn, "dead")
+    tab.go(f"/ui/jobs/{job}").find("#link-state[data-ui-link=live]").wait_for()
+    answer(conn, "retry", id=job)
+    tab.page.evaluate("document.body.dispatchEvent(new CustomEvent('pgq:change'))")
+    tab.see("ready", ".job-title")
+    lease = claim_one(conn)
+    answer(conn, "log", **hold(lease), message="on it again")
+    tab.see("on it again", "#log")

@@ -10,7 +10,7 @@ from browsing import Tab, Tabs
 from scenes import leased
 from serving import Service
 
-from sql.support import Conn, answer, call, hold
+from sql.support import Conn, answer, call, hold, hold_all
 
 
 def test_lines_appear_as_they_are_logged(tab: Tab, conn: Conn) -> None:
@@ -42,6 +42,24 @@ def test_the_log_stops_following_who_scrolls_up(tab: Tab, conn: Conn) -> None:
     assert tab.page.evaluate("document.getElementById('log').scrollTop") == 100
     tab.find("[data-follow]").click()
     assert tab.page.evaluate(bottom) < 2
+    answer(conn, "log", **hold(lease), message="followed again")
+    tab.find("#log .line", has_text="followed again").wait_for(state="attached")
+    assert tab.page.evaluate(bottom) < 2
+
+
+def test_earlier_lines_of_a_long_log_are_a_click_away(tab: Tab, conn: Conn) -> None:
+    lease = leased(conn, task="talk")
+    call(
+        conn,
+        "log_many",
+        **hold_all(*[lease] * 600),
+        messages=[f"line {n}" for n in range(1, 601)],
+    )
+    tab.go(f"/ui/jobs/{lease['id']}").find("#log [data-n='600']").wait_for()
+    assert tab.find("#log [data-n='1']").count() == 0
+    tab.find("#log").get_by_text("100 earlier lines").click()
+    tab.find("#log [data-n='1']").wait_for(state="attached")
+    assert tab.find("#log .line").count() == 600
 
 
 def test_a_log_is_watched_over_a_restart_of_the_server(
@@ -51,7 +69,7 @@ def test_a_log_is_watched_over_a_restart_of_the_server(
     service = serve()
     tab = tabs.open(service.url)
     tab.expect_complaint(
-        "ERR_CONNECTION_REFUSED|ERR_INCOMPLETE|ERR_CONNECTION_RESET|Failed to load"
+        "ERR_CONNECTION_REFUSED|ERR_INCOMPLETE|ERR_CONNECTION_RESET|Failed to (load|fetch)"
     )
     tab.go(f"/ui/jobs/{lease['id']}").find("#link-state[data-ui-link=live]").wait_for()
     answer(conn, "log", **hold(lease), message="before")

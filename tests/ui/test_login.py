@@ -9,7 +9,7 @@ from browsing import Tab, Tabs
 from serving import Service, token
 
 from sql.states import job_in
-from sql.support import Conn, insert, state
+from sql.support import Conn, answer, insert, state
 
 Serve = Callable[..., Service]
 
@@ -43,6 +43,25 @@ def test_a_wrong_token_is_told_so(serve: Serve, tabs: Tabs, conn: Conn) -> None:
     _sign_in(tab, "pgq_" + "x" * 43)
     tab.see("unknown, expired or revoked")
     assert tab.context.cookies() == []
+
+
+def test_login_says_that_plain_http_keeps_no_cookie(serve: Serve, tabs: Tabs, conn: Conn) -> None:
+    secret = token(conn, "view")
+    service = serve("--require-token")
+    far = service.url.replace("127.0.0.1", "far.example")
+    tab = tabs.open(far)
+    tab.expect_complaint("Cross-Origin-Opener-Policy")
+    tab.go("/ui").see("This page came over plain HTTP")
+    assert tab.page.get_by_role("button", name="Sign in").is_disabled()
+    near = tabs.open(service.url).go("/ui")
+    assert near.page.get_by_role("button", name="Sign in").is_enabled()
+    assert not near.find("#plain").is_visible()
+    form = {"token": secret, "next": "/ui"}
+    for origin, status in ((far, 403), (service.url, 303), (far.replace("http:", "https:"), 303)):
+        headers = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        answer = service.client().post("/ui/login", data=form, headers=headers)
+        assert answer.status_code == status, origin
+        assert ("needs HTTPS" in answer.text) == (status == 403)
 
 
 def test_login_leads_nowhere_else(serve: Serve, conn: Conn) -> None:
@@ -90,6 +109,29 @@ def test_a_token_of_one_queue_sees_only_that(serve: Serve, conn: Conn) -> None:
     form = {"verb": "cancel", "q": "queue:secrets"}
     assert client.post("/ui/operations", data=form).status_code == 403
     assert client.post("/ui/new", data={"task": "x", "queue": "secrets"}).status_code == 403
+
+
+def test_a_token_of_one_queue_follows_its_operations(serve: Serve, tabs: Tabs, conn: Conn) -> None:
+    insert(conn, 3, queue="mail")
+    insert(conn, queue="secrets")
+    others = answer(conn, "start_operation", verb="cancel", queue="secrets", rate=0.001)
+    secret = token(conn, "operate", queues=["mail"])
+    service = serve("--require-token")
+    tab = tabs.open(service.url)
+    tab.go("/ui/jobs")
+    _sign_in(tab, secret)
+    dialog = tab.open_dialog("Cancel…")
+    dialog.get_by_label("Jobs a second").fill("0.01")
+    dialog.get_by_role("button", name="Cancel", exact=True).click()
+    dialog.locator("#operation", has_text="running").wait_for()
+    tab.go("/ui/operations").see("Cancel", "main table")
+    assert tab.find("[data-row]").count() == 1
+    tab.page.get_by_role("button", name="Stop").click()
+    tab.find("main table", has_text="stopped").wait_for()
+    client = service.client(secret)
+    assert client.get(f"/ui/operations/{others}").status_code == 404
+    assert client.post(f"/ui/operations/{others}/stop").status_code == 404
+    assert "no chart" in tab.go("/ui").text("#chart-none")
 
 
 def test_a_page_of_another_site_changes_nothing(service: Service, conn: Conn) -> None:

@@ -56,6 +56,11 @@ def test_pages_fit_a_phone(tabs: Tabs, service: Service, conn: Conn) -> None:
     for page in PAGES:
         _opened(tab, page, jobs)
         assert not tab.is_too_wide(), page
+        if here := tab.find(".nav [aria-current]").all():
+            box = here[0].bounding_box()
+            assert box, page
+            assert box["x"] >= 0, page
+            assert box["x"] + box["width"] <= PHONE[0], page
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])
@@ -76,6 +81,52 @@ def test_overview_tells_slots_that_are_busy_from_jobs_that_are_held(tab: Tab, co
     running(conn)
     tab.go("/ui").see("0 of 1 slot busy")
     assert tab.text("#figure-running") == "2"
+
+
+def test_the_first_minute_has_figures(tab: Tab, conn: Conn) -> None:
+    job_in(conn, "dead")
+    job_in(conn, "retrying")
+    job_in(conn, "succeeded")
+    tab.go("/ui")
+    assert tab.text("#figure-failed") == "2"
+    assert tab.text("#figure-succeeded") == "1"
+    assert tab.text("#figure-dead") == "1"
+    tab.see("A sample is taken once a minute")
+
+
+def test_a_new_job_is_a_key_away_on_every_page(tabs: Tabs, service: Service, conn: Conn) -> None:
+    jobs = shop(conn)
+    tab = tabs.open(service.url)
+    for page in ("job", "queues", "queue", "workers", "dead-letters", "operations"):
+        tab.go(PAGES[page].format(**jobs)).find("#link-state[data-ui-link=live]").wait_for()
+        tab.page.keyboard.press("n")
+        tab.find("#dialog[open] h2", has_text="New job").wait_for()
+        assert tab.page.evaluate("document.activeElement.name") == "task"
+
+
+def test_only_pages_that_are_live_say_whether_they_are(tab: Tab, conn: Conn) -> None:
+    jobs = shop(conn)
+    for page in PAGES:
+        _opened(tab, page, jobs)
+        is_live = page not in ("new-job", "action", "bulk-action", "login")
+        assert tab.find("#link-state").count() == is_live, page
+        if is_live:
+            tab.find("#link-state[data-ui-link=live]").wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_api_docs_have_the_theme_of_the_dashboard(
+    tabs: Tabs, service: Service, theme: Theme
+) -> None:
+    other = {"light": "dark", "dark": "light"}[theme]
+    tab = tabs.open(service.url, theme=theme)
+    dark = "document.documentElement.classList.contains('dark-mode')"
+    for wanted in (theme, other):
+        tab.go("/docs").find(".opblock-tag").first.wait_for()
+        assert tab.page.evaluate(dark) == (wanted == "dark")
+        paper = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (paper == "rgb(28, 32, 34)") == (wanted == "dark"), paper
+        tab.go("/ui").page.get_by_role("button", name="Light or dark").click()
 
 
 def test_empty_pages_say_what_to_do(tab: Tab) -> None:

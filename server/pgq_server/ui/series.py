@@ -44,6 +44,10 @@ class Samples:
         after = self._value(name, until)
         return None if before is None or after is None else max(after - before, 0)
 
+    def latest(self, name: str) -> int:
+        """How it stood at last, which is how much it grew since the installation."""
+        return self.totals[name][-1] if self.at else 0
+
     def since_beginning(self, name: str) -> int:
         """How much it grew over all that is known."""
         values = self.totals[name]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from starlette.responses import Response
 
 from pgq_server.call import Call
 from pgq_server.gateway import Row, verb
 from pgq_server.models.base import JobPath
-from pgq_server.ui import actions, filters, trees
-from pgq_server.ui.page import page_route, show
+from pgq_server.ui import actions, filters, forms, trees
+from pgq_server.ui.page import is_fragment, page_route, show
 
-LINES = 500
-"""Lines of the log that come with the page; the stream brings those that follow."""
+LINES, WHOLE = 500, 10_000
+"""Lines of the log that come with the page, and when all are asked for; the stream brings more."""
 _JOB = (
     "id", "task", "queue", "priority", "state", "attempt", "max_attempts", "crashes", "suspect",
     "run_at", "created_at", "claimed_at", "started_at", "finished_at", "worker", "worker_name",
@@ -55,6 +55,7 @@ _EVENTS: Mapping[str, tuple[str, str]] = {
     "died": ("dead", "dead"),
     "cancel requested": ("cancelled", "stop"),
     "next try": ("retrying", "retrying"),
+    "due": ("scheduled", "scheduled"),
 }
 _REASONS = {
     "queue_paused": "retrying",
@@ -137,6 +138,8 @@ class View:
         told = []
         for row in reversed(self.timeline):
             tone, glyph = _EVENTS.get(row["event"], ("scheduled", "info"))
+            if row["event"] == "next try" and row["detail"] is None:  # its first
+                row = {**row, "event": "due", "attempt": None}
             by = row["worker_name"] or row["worker"]
             notes = [
                 f"attempt {row['attempt']}" if row["attempt"] else "",
@@ -202,22 +205,29 @@ class View:
         return filters.word(key, value)
 
 
-async def job(call: Call[JobPath]) -> Response:
+class Query(forms.Fields):
+    """How much of the log."""
+
+    log: Literal["whole"] | None = None
+
+
+async def job(call: Call[JobPath, Query]) -> Response:
     """One job."""
     of = {"p_id": call.path.id}
+    is_whole = call.query.log and not is_fragment(call.request)  # an update leaves the log alone
     found, reasons, timeline, attempts, contents, log = await call.db.batch(
         verb("get_job", _JOB, **of),
         verb("explain", ("reason", "detail"), **of),
         verb("list_events", _EVENT, **of),
         verb("list_attempts", _ATTEMPT, **of, p_limit=50),
         verb("get_payload", ("payload::text", "headers::text", "result::text"), **of),
-        verb("list_logs", _LINE, **of, p_limit=LINES, p_newest=True),
+        verb("list_logs", _LINE, **of, p_limit=WHOLE if is_whole else LINES, p_newest=True),
     )
     view = View(found[0], reasons, timeline, attempts, contents[0] if contents else None, log)
-    live = "pgq:change from:body throttle:1s"
-    if not view.is_over:
-        live += ", every 5s"
+    live = f"pgq:change from:body throttle:1s, every {30 if view.is_over else 5}s"
     return show(call, "job.html", view, page="/ui/jobs", live=live, stream=None)
 
 
-ROUTES = (page_route("GET", "/ui/jobs/{id}", job, "A job", path_model=JobPath, reach="job"),)
+ROUTES = (
+    page_route("GET", "/ui/jobs/{id}", job, "A job", path_model=JobPath, query=Query, reach="job"),
+)

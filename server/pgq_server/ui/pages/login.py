@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field
+from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 
 from pgq_server.access import COOKIE, Identity, check_origin
@@ -13,6 +15,7 @@ from pgq_server.call import Call
 from pgq_server.models.base import Request, Text
 from pgq_server.problems import Refusal
 from pgq_server.route import HTML, PUBLIC, Route
+from pgq_server.settings import is_loopback
 from pgq_server.ui import forms
 from pgq_server.ui.page import HEADERS, page_route, refused, show
 from pgq_server.ui.rendering import Addresses
@@ -42,6 +45,14 @@ async def ask(call: Call[None, Query]) -> Response:
 async def enter(call: Call[None, None, Login]) -> Response:
     """Checks the token, and hands it to the browser where no script can read it."""
     check_origin(call.request, _BROWSER)
+    if _is_plain(call.request):
+        raise Refusal(
+            "forbidden",
+            "The login needs HTTPS: this page came over plain HTTP, and browsers do not keep its "
+            "cookie then.",
+            hint="Open it by https://, or on the server's own machine, for instance through "
+            "`ssh -L 8080:127.0.0.1:8080 HOST`.",
+        )
     try:
         await call.services.access.identity_of(call.body.token.strip())
     except Refusal as refusal:
@@ -67,6 +78,12 @@ async def leave(call: Call) -> Response:
 async def root(call: Call) -> Response:
     """The dashboard is what people come for."""
     return RedirectResponse(_address(call, "/ui"), 307, headers=HEADERS)
+
+
+def _is_plain(request: HTTPConnection) -> bool:
+    """Whether the browser itself says that it came over plain HTTP, and from another machine."""
+    origin = urlsplit(request.headers.get("origin", ""))
+    return origin.scheme == "http" and not is_loopback(origin.hostname or "")
 
 
 def _address(call: Call[Any, Any, Any], path: str) -> str:

@@ -41,7 +41,12 @@ class View:
     all_queues: Sequence[Row]
     workers: Sequence[Row]
     groups: Sequence[Row]
+    drawn: series.Samples
+    """What the chart shows."""
     samples: series.Samples
+    """Two hours back, and how the counters stand now."""
+    is_limited: bool
+    """Whether only some queues are told of, of which no samples are taken."""
     span: series.Span
     now: datetime
 
@@ -118,30 +123,32 @@ class View:
         return min(self.busy / self.slots, 1.0) if self.slots else 0.0
 
     @property
-    def succeeded_rate(self) -> float:
-        """A minute, over the last five, or as long as anything is known."""
-        grown = self.samples.grown("succeeded", self.now - timedelta(minutes=5), self.now)
-        if grown is not None:
-            return grown / 5
-        known = self.samples.at[-1] - self.samples.at[0] if self.samples.at else timedelta()
-        minutes = max(known.total_seconds() / 60, 1.0)
-        return self.samples.since_beginning("succeeded") / minutes
+    def succeeded(self) -> int:
+        """Since the installation."""
+        return self._sum("succeeded")
 
     @property
-    def failed_now(self) -> int:
-        return self._grown("failed")
+    def succeeded_rate(self) -> float | None:
+        """A minute, over the last five; None where that is not known yet."""
+        grown = self.samples.grown("succeeded", self.now - timedelta(minutes=5), self.now)
+        return None if grown is None else grown / 5
+
+    @property
+    def failed(self) -> int:
+        """Attempts, since the installation."""
+        return self.samples.latest("failed")
+
+    @property
+    def failed_now(self) -> int | None:
+        return self.samples.grown("failed", self.now - _HOUR, self.now)
 
     @property
     def failed_before(self) -> int | None:
         return self.samples.grown("failed", self.now - 2 * _HOUR, self.now - _HOUR)
 
     @property
-    def died_now(self) -> int:
-        return self._grown("died")
-
-    def _grown(self, name: str) -> int:
-        grown = self.samples.grown(name, self.now - _HOUR, self.now)
-        return self.samples.since_beginning(name) if grown is None else grown
+    def died_now(self) -> int | None:
+        return self.samples.grown("died", self.now - _HOUR, self.now)
 
     @property
     def series(self) -> Sequence[tuple[str, str, str]]:
@@ -149,7 +156,7 @@ class View:
 
     @property
     def chart(self) -> str:
-        return series.chart(self.samples, series.SPANS[self.span], self.now)
+        return series.chart(self.drawn, series.SPANS[self.span], self.now)
 
     @property
     def chart_words(self) -> str:
@@ -157,8 +164,8 @@ class View:
         since = self.now - series.SPANS[self.span]
         told = []
         for _, name, _ in series.SERIES:
-            grown = self.samples.grown(name, since, self.now)
-            told.append(f"{self.samples.since_beginning(name) if grown is None else grown} {name}")
+            grown = self.drawn.grown(name, since, self.now)
+            told.append(f"{self.drawn.since_beginning(name) if grown is None else grown} {name}")
         return f"Attempts over the last {self.span}: {', '.join(told)}"
 
 
@@ -170,7 +177,13 @@ async def overview(call: Call[None, Query]) -> Response:
         verb("list_queues", _QUEUES),
         verb("list_workers", _WORKERS),
         verb("list_dead_groups", _GROUPS, p_limit=6, p_queues=call.identity.only),
-        verb("list_samples", _SAMPLES, p_after=now - 2 * _HOUR - _SLACK, p_limit=_MOST),
+        verb(
+            "list_samples",
+            _SAMPLES,
+            p_after=now - 2 * _HOUR - _SLACK,
+            p_limit=_MOST,
+            p_now=True,
+        ),
         verb(
             "list_samples",
             _SAMPLES,
@@ -180,11 +193,15 @@ async def overview(call: Call[None, Query]) -> Response:
         ),
     )
     reached = [queue for queue in queues if call.identity.reaches(queue["queue"])]
+    is_limited = call.identity.only is not None
+    sampled = [row for row in lately if row["at"] != lately[-1]["at"]]  # the last is of now
     view = View(
         all_queues=reached,
         workers=[worker for worker in workers if any(map(call.identity.reaches, worker["queues"]))],
         groups=groups,
-        samples=series.read((*samples, *lately) if call.identity.only is None else ()),
+        drawn=series.read(() if is_limited else (*samples, *sampled)),
+        samples=series.read(() if is_limited else lately),
+        is_limited=is_limited,
         span=call.query.span,
         now=now,
     )

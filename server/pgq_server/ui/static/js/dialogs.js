@@ -23,7 +23,7 @@ document.addEventListener("htmx:after:swap", (event) => {
     if (event.detail.ctx.target !== body || !body.firstElementChild) return;
     if (!dialog.open) dialog.showModal();
     const first = body.querySelector("[autofocus], input:not([type=hidden]), textarea, select");
-    if (!body.contains(document.activeElement)) (first ?? body.querySelector("button"))?.focus();
+    if (!body.contains(document.activeElement) || document.activeElement.matches("[data-close]")) (first ?? body.querySelector("button"))?.focus();
 });
 
 // HX-Trigger: pgq:close

@@ -7,6 +7,7 @@ const PATIENCE = 2000; // milliseconds before a stream that was refused is tried
 const KEPT = 5000; // lines; older ones leave the page, not the database
 
 const place = document.getElementById("log");
+const card = document.getElementById("log-card"); // says in data-over whether the job has ended
 const follow = document.querySelector("[data-follow]");
 let follows = true;
 let stream = null;
@@ -44,7 +45,7 @@ function add(line) {
 }
 
 function open() {
-    if (stream || document.hidden) return;
+    if (stream || document.hidden || "over" in card.dataset) return;
     const address = new URL(place.dataset.log, location.href);
     address.searchParams.set("after", last);
     stream = new EventSource(address);
@@ -65,8 +66,7 @@ function open() {
     });
     stream.addEventListener("end", () => {
         close();
-        place.dataset.uiOver = "";
-        tell("live", "ended");
+        card.dataset.over = "";
         changed();
     });
 }
@@ -91,8 +91,9 @@ if (place) {
     });
     document.addEventListener("visibilitychange", () => {
         if (document.hidden) close();
-        else if (!("uiOver" in place.dataset)) open();
+        else open();
     });
-    if ("over" in place.dataset) tell("live", "ended");
-    else open();
+    document.addEventListener("htmx:after:swap", open); // it may have been retried
+    if ("over" in card.dataset) tell("live", "live"); // it is looked at now and then
+    open();
 }

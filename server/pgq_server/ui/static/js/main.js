@@ -11,6 +11,12 @@ import "./faces.js";
 import "./themes.js";
 import "./chart.js";
 import "./log.js";
+import "./login.js";
+
+// On a phone the pages and the states go on beyond the edge.
+for (const current of document.querySelectorAll(".nav [aria-current], .tabs [aria-current]")) {
+    current.scrollIntoView({ block: "nearest", inline: "center" });
+}
 
 // When everyone listens, and after htmx has been over the page, which it does from a timer of its own.
 if (document.readyState === "complete") setTimeout(connect);
