@@ -85,16 +85,33 @@ def test_fifty_attacks_in_every_field_are_text(tab: Tab, conn: Conn) -> None:
         _look(tab, f"/ui/dead?task={name}")
 
 
-def test_attacks_in_dialogs_and_suggestions_are_text(tab: Tab, conn: Conn) -> None:
+def test_attacks_are_text_in_every_list(tab: Tab, conn: Conn) -> None:
+    for text in ATTACKS[::10]:
+        _sown(conn, text)
+    for path in ("/ui", "/ui/jobs", "/ui/queues", "/ui/workers", "/ui/dead"):
+        _look(tab, path)
+
+
+def test_attacks_in_dialogs_are_text(tab: Tab, conn: Conn) -> None:
     for text in ATTACKS[::3]:
         _sown(conn, text)
+    tab.go("/ui/jobs").open_dialog("Retry…")
+    tab.page.keyboard.press("Escape")
+    tab.go("/ui/workers").open_dialog("Drain…")
+    _assert_no_scripts(tab)
+
+
+def test_attacks_in_suggestions_are_text(tab: Tab, conn: Conn) -> None:
+    for text in ATTACKS[::3]:
+        insert(conn, queue=text[:200])
     tab.go("/ui/jobs")
     tab.find("#filter-input").fill("queue:")
     tab.find("#suggestions [role=option]").first.wait_for()
-    tab.page.keyboard.press("Escape")
-    tab.open_dialog("Retry…")
-    tab.page.keyboard.press("Escape")
-    tab.go("/ui/workers").open_dialog("Drain…")
+    assert tab.find("#suggestions b *").count() == 0
+    _assert_no_scripts(tab)
+
+
+def _assert_no_scripts(tab: Tab) -> None:
     assert tab.page.evaluate("document.querySelectorAll('main script, dialog script').length") == 0
 
 
