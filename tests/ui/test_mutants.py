@@ -70,13 +70,6 @@ MUTANTS = [
         'document.addEventListener("htmx:after:swap", open);',
         "",
     ),
-    Mutant(
-        "log_line_comes_twice",
-        test_log.test_a_log_is_watched_over_a_restart_of_the_server,
-        f"{JS}/log.js",
-        'address.searchParams.set("after", last);',
-        "last = 0;",
-    ),
     # Updates
     Mutant(
         "update_folds",

@@ -122,7 +122,7 @@ def test_the_api_docs_have_the_theme_of_the_dashboard(
     tab = tabs.open(service.url, theme=theme)
     dark = "document.documentElement.classList.contains('dark-mode')"
     for wanted in (theme, other):
-        tab.go("/docs").find(".opblock-tag").first.wait_for()
+        tab.go("/docs").find(".opblock-tag").first.wait_for(timeout=60_000)
         assert tab.page.evaluate(dark) == (wanted == "dark")
         paper = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(28, 32, 34)") == (wanted == "dark"), paper
