@@ -226,6 +226,15 @@ def _posts(client: httpx.Client, path: str, **fields: str) -> None:
     assert answer.status_code in (200, 303), answer.text
 
 
+def _counts_none(client: httpx.Client, path: str, **fields: str) -> None:
+    """A preview is of their queues alone."""
+    assert ">0 jobs<" in client.post(path, data=fields).text
+
+
+def _is_missing(client: httpx.Client, path: str) -> None:
+    assert client.post(path).status_code == 404
+
+
 def _finds_nothing(path: str, **body: Any) -> Callable[[httpx.Client, int], None]:
     """An operation of theirs is for none of the jobs of others."""
 
@@ -267,7 +276,14 @@ BY_HANDLER: dict[str, Callable[[httpx.Client, int], None]] = {
     f"GET {API}/operations": _is_empty(f"{API}/operations"),
     f"GET {API}/operations/{{id}}": _is_unknown("GET", f"{API}/operations/999"),
     f"POST {API}/operations/{{id}}/stop": _is_unknown("POST", f"{API}/operations/999/stop"),
+    "POST /ui/operations/faces": lambda client, job: _counts_none(
+        client, "/ui/operations/faces", verb="retry", id=str(job)
+    ),
+    "POST /ui/operations/{id}/stop": lambda client, job: _is_missing(
+        client, "/ui/operations/999/stop"
+    ),
     "POST /ui/new": _is_form_forbidden("/ui/new", task="mail", queue="secret"),
+    "POST /ui/new/faces": _is_form_forbidden("/ui/new/faces", task="mail", queue="secret"),
     f"POST {API}/operations": _finds_nothing(f"{API}/operations", verb="purge"),
 }
 """How each route of reach `handler` keeps to a token's queues."""
