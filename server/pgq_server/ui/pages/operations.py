@@ -230,7 +230,7 @@ async def _asked(call: Call[Any, Any, Any], scope: Start) -> AskView:
         return view
     payload = _payload(scope)
     n, is_more = await _preview(call, target)
-    return AskView(target, n, is_more, _faces(call, target, payload, None if is_more else n))
+    return AskView(target, n, is_more, _faces(call, target, payload))
 
 
 async def start(call: Call[None, None, Start]) -> Response:
@@ -327,8 +327,7 @@ async def _preview(call: Call[Any, Any, Any], target: Target) -> tuple[int, bool
     return row["n"], is_more and not (limit and row["n"] >= limit)
 
 
-def _faces(call: Call[Any, Any, Any], target: Target, payload: str | None, n: int | None) -> Faces:
-    """`n` is how many there are, None where that is not known."""
+def _faces(call: Call[Any, Any, Any], target: Target, payload: str | None) -> Faces:
     scope = target.scope
     arguments = {
         "p_verb": scope.verb,
@@ -340,7 +339,7 @@ def _faces(call: Call[Any, Any, Any], target: Target, payload: str | None, n: in
     return Faces(
         faces.call("start_operation", arguments),
         forms.curl(call)("POST", "/api/v1/operations", _body(target, payload)),
-        None if payload or scope.rate else _command(target, n),
+        _command(target, payload),
         faces.python("start_operation", arguments),
     )
 
@@ -364,26 +363,41 @@ def _body(target: Target, payload: str | None) -> dict[str, Any]:
     return {"verb": scope.verb, "filter": conditions, **more}
 
 
-_BEYOND_CLI = ("p_tag", "p_worker", "p_path", "p_created_after", "p_created_before")
+_DEAD_ONLY = ("queue", "task", "fingerprint")
+"""Conditions that the commands for dead letters take; those for jobs take all others."""
 
 
-def _command(target: Target, n: int | None) -> str | None:
-    """The command line does it at once, for jobs that it names or dead letters that it finds."""
+def _command(target: Target, payload: str | None) -> str | None:
+    """The command line, which starts the same operation; it is not limited to queues by a token."""
     scope, conditions = target.scope, target.conditions
-    if scope.id:
-        if scope.verb == "purge" or scope.limit:
-            return None
-        return faces.cli("job", scope.verb.replace("_", "-"), *scope.id)
-    is_dead = scope.verb == "purge" or scope.fingerprint or conditions["p_state"] == "dead"
-    limit = scope.limit or n
-    if not is_dead or not limit or limit > CAP or any(conditions[name] for name in _BEYOND_CLI):
-        return None
-    options: dict[str, Any] = {
-        name: conditions[f"p_{name}"] for name in ("queue", "task", "fingerprint")
+    found = {
+        name.removeprefix("p_"): value
+        for name, value in target.arguments.items()
+        if value is not None and name not in ("p_queues", "p_ids", "p_path", "p_value")
     }
-    if not any(options.values()):
-        options |= {"all": True} if scope.verb == "retry" else {"older_than": "0s"}
-    return faces.cli("dead", scope.verb, options={**options, "limit": limit})
+    is_everywhere = found.pop("created_after", None) if found.get("created_after") == EVER else None
+    if conditions["p_path"]:
+        found["where"] = f"{'.'.join(conditions['p_path'])}={conditions['p_value']}"
+    if is_everywhere:
+        found["all"] = True
+    more = {"limit": scope.limit, "rate": scope.rate, "payload": payload}
+    is_plain = not any(more.values())
+    if scope.id:
+        words = ("job", scope.verb.replace("_", "-"))
+        return faces.cli(*words, *scope.id) if is_plain and scope.verb != "purge" else None
+    if conditions["p_queues"] is not None and "queue" not in found:
+        return None
+    if scope.verb != "purge" and not scope.fingerprint:
+        return faces.cli("job", scope.verb.replace("_", "-"), options={**found, **more})
+    if found.pop("state", "dead") != "dead" or not found.keys() <= {*_DEAD_ONLY, "all"}:
+        return None
+    if scope.verb == "retry":
+        return faces.cli("dead", "retry", options={**found, **more})
+    if scope.rate:
+        return None
+    if found.pop("all", False) or not found:
+        found["older_than"] = "0s"
+    return faces.cli("dead", "purge", options={**found, "limit": scope.limit})
 
 
 ROUTES = (
