@@ -150,6 +150,10 @@ def explained(error: Exception) -> tuple[str, int]:
     """One line for people, and the exit code."""
     if isinstance(error, click.Abort):
         return "interrupted", INTERRUPTED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx:
+        group, path = error.ctx.command, error.ctx.command_path
+        names = group.list_commands(error.ctx) if isinstance(group, click.Group) else []
+        return f"which command? {', '.join(names)}; see {path} --help", USAGE
     if isinstance(error, click.UsageError):
         line = _one_line(error.format_message()).rstrip(".")
         path = error.ctx.command_path if error.ctx else "pgq"

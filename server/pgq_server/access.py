@@ -117,6 +117,11 @@ class Access:
             )
         if self._settings.is_open and _is_direct(request):
             return LOCAL
+        if self._settings.is_open:
+            raise _unauthenticated(
+                "No token was sent; without one, a request comes straight from this machine and "
+                "names it in Host as localhost or 127.0.0.1."
+            )
         raise _unauthenticated("No token was sent.")
 
     async def identity_of(self, secret: str) -> Identity:

@@ -34,6 +34,15 @@ def test_one_that_cannot_be_loaded_spoils_no_help(broken: dict[str, str]) -> Non
     assert run(broken, "job", "--help").returncode == 0
 
 
+@pytest.mark.parametrize(("words", "some"), [([], "doctor, enqueue"), (["job"], "cancel, dup")])
+def test_a_group_alone_tells_its_commands_in_one_line(words: list[str], some: str) -> None:
+    done = run(dict(os.environ), *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("pgq: which command? ")
+    assert some in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("name", "why"), [("lost", "No module named 'halfgone'"), ("odd", "is no click command")]
 )

@@ -46,6 +46,18 @@ def test_what_makes_no_sense_is_told(hall: Hall, body: Any, location: str, messa
     assert "send it again" in found["hint"]
 
 
+@pytest.mark.parametrize("digits", [20, 3000])
+def test_a_number_that_is_too_large_is_told_so(hall: Hall, digits: int) -> None:
+    answer = hall.api.get(JOBS, params={"limit": "9" * digits})
+    found = problem(answer, 422, "invalid-request")
+    assert found["detail"].startswith("query.limit: expected 1000 or less; got 999")
+
+
+def test_another_name_than_loopbacks_is_told_why_it_needs_a_token(hall: Hall) -> None:
+    answer = hall.api.get(JOBS, headers={"Host": "queue.example"})
+    assert "localhost or 127.0.0.1" in problem(answer, 401, "unauthenticated")["detail"]
+
+
 def test_unknown_members_inside_lists_are_located(hall: Hall) -> None:
     answer = hall.api.post(f"{JOBS}/batch", json={"jobs": [{"task": "a"}, {"task": "a", "b": 1}]})
     (error,) = problem(answer, 422, "invalid-request")["errors"]

@@ -106,7 +106,7 @@ def sound(value: str) -> str:
 def whole(value: object) -> object:
     """A whole number in a path or query."""
     if isinstance(value, str):
-        if not re.fullmatch(r"-?[0-9]{1,19}", value):
+        if not re.fullmatch(r"-?[0-9]{1,4000}", value):
             raise ValueError("expected a whole number")
         return int(value)
     return value
