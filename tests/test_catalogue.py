@@ -174,7 +174,7 @@ def test_sequences_that_order_rows_belong_to_no_column(conn: Conn) -> None:
         where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i')
             and d.refclassid = 'pg_class'::regclass
     )"""
-    ordering = {"job_id_seq", "ready_seq", "lease_seq", "waiter_seq", "tally_seq"}
+    ordering = {"job_id_seq", "ready_seq", "lease_seq", "tally_seq"}
     assert ordering <= set(names(conn, relations(free)))
 
 

@@ -7,19 +7,22 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 declare
-    v_floor   bigint;
+    v_since   timestamptz := clock_timestamp() - interval '20 seconds';
     v_waiter  record;
     v_slots   bigint := 0;
 begin
     if new.label not like '%>ready' or current_setting('pgq.wake', true) = 'off' then
         return new;
     end if;
-    v_floor := pgq._seen_before('waiter', interval '20 seconds');
+    -- To set up the loop takes longer than this look.
+    if not exists (select from pgq.waiter w where w.entered_at > v_since) then
+        return new;
+    end if;
     -- As many executors as the new jobs need, chosen at random.
     for v_waiter in
         select w.worker, w.executor, w.slots
         from pgq.waiter w
-        where w.seq >= v_floor
+        where w.entered_at > v_since
             and w.queue = new.queue
         order by random()
         limit 400
@@ -32,5 +35,5 @@ begin
 end
 $$;
 comment on function pgq._ring is
-    'When it is counted that jobs became ready, as every path does: wakes idle executors of their queue. Without any it costs two index probes and no NOTIFY, which would take a lock of the whole cluster at commit.';
+    'When it is counted that jobs became ready, as every path does: wakes idle executors of their queue. Without any it costs an index probe and no NOTIFY, which would take a lock of the whole cluster at commit.';
 select pgq._allow('_ring');

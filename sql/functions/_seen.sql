@@ -17,20 +17,6 @@ begin
     ) then
         insert into pgq.cursor (stream, value) values (p_stream, p_last);
     end if;
-    return pgq._seen_before(p_stream, p_lag);
-end
-$$;
-comment on function pgq._seen is
-    'Notes the last value of a stream''s sequence now and then; returns what pgq._seen_before does.';
-select pgq._allow('_seen');
-
-create or replace function pgq._seen_before(p_stream text, p_lag interval)
-returns bigint
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
     return coalesce((
         select c.value
         from pgq.cursor c
@@ -41,8 +27,9 @@ begin
     ), 0);
 end
 $$;
-comment on function pgq._seen_before is 'The last value of a stream''s sequence as it was so long ago, 0 if that is not known.';
-select pgq._allow('_seen_before');
+comment on function pgq._seen is
+    'Notes the last value of a stream''s sequence now and then; returns what it was so long ago, 0 if that is not known.';
+select pgq._allow('_seen');
 
 create or replace function pgq._is_due(p_stream text, p_every interval)
 returns boolean

@@ -12,14 +12,10 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 declare
-    v_floor bigint := pgq._seen(
-        'waiter',
-        (select case when s.is_called then s.last_value else 0 end from pgq.waiter_seq s),
-        interval '20 seconds'
-    );
+    v_since timestamptz := clock_timestamp() - interval '20 seconds';
 begin
     delete from pgq.waiter w
-    where w.seq >= v_floor
+    where w.entered_at > v_since
         and w.worker = p_worker
         and w.executor = p_executor;
     if p_slots > 0 then

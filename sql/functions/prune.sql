@@ -413,7 +413,7 @@ begin
     where w.ctid = any (array(
         select x.ctid
         from pgq.waiter x
-        where x.seq < pgq._seen_before('waiter', interval '20 seconds')
+        where x.entered_at < now() - interval '20 seconds'
         limit 50000
         for update skip locked
     ));

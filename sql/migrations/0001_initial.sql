@@ -369,16 +369,16 @@ create table pgq.drain_request (
 comment on table pgq.drain_request is
     'Workers that are to claim nothing more. Beside the worker''s row, for which its heartbeat would have to wait.';
 
-create sequence pgq.waiter_seq as bigint cache 1 no cycle;
 create table pgq.waiter (
-    seq       bigint  not null default nextval('pgq.waiter_seq'),
-    worker    bigint  not null,
-    executor  integer not null,
-    queue     text    not null,
-    slots     integer not null
+    worker      bigint      not null,
+    executor    integer     not null,
+    queue       text        not null,
+    slots       integer     not null,
+    entered_at  timestamptz not null default clock_timestamp()
 );
-create index waiter_seq_idx on pgq.waiter (seq);
+create index waiter_entered_at_idx on pgq.waiter (entered_at);
 comment on table pgq.waiter is 'Who waits for a wake-up; read by every path into pgq.ready.';
+comment on column pgq.waiter.entered_at is 'Not looked at after 20 s: nobody reads the dead rows of those who waited before.';
 
 create table pgq.lease_clock (
     id     bigint      not null generated always as identity primary key,

@@ -184,6 +184,12 @@ def test_statement_for_each_row_is_too_much(meter: Meter, limit: Limit) -> None:
     assert "statements" in limit.exceeded(meter)
 
 
+def test_single_insert_looks_at_no_table_more(meter: Meter) -> None:
+    seen = [meter.cost("select pg_temp.bulk(1)") for _ in range(ROUNDS)]
+    assert min(each.statements for each in seen) <= 8
+    assert min(each.buffers for each in seen) * BATCH <= 24
+
+
 # Old transactions -----------------------------------------------------------------------------
 
 
