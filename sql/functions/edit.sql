@@ -24,12 +24,14 @@ begin
         );
     end if;
     select j.* into v_job from pgq.job j where j.id = p_id;
-    if found then
-        v_job.payload := coalesce(p_payload, v_job.payload);
-        v_job.priority := coalesce(p_priority, v_job.priority);
-        v_job.run_at := coalesce(p_run_at, v_job.run_at);
-        perform pgq._check_job(v_job);
+    -- A moment later it may be there: whoever enqueued it has committed. It is to be asked for anew then.
+    if not found then
+        perform pgq._refuse_state(p_id, 'edit', array['scheduled', 'ready', 'retrying', 'dead']);
     end if;
+    v_job.payload := coalesce(p_payload, v_job.payload);
+    v_job.priority := coalesce(p_priority, v_job.priority);
+    v_job.run_at := coalesce(p_run_at, v_job.run_at);
+    perform pgq._check_job(v_job);
     for v_round in 1 .. 2 loop
         select d.* into v_delayed from pgq.delayed d where d.job_id = p_id for update skip locked;
         exit when found;

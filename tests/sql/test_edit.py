@@ -150,3 +150,11 @@ def test_job_that_somebody_is_moving_is_busy(conn: Conn, dsn: str, editable: str
         conn.execute("set lock_timeout = '1ms'")
         with refused("PQ007"):
             call(conn, "edit", id=job, payload="[1]")
+
+
+def test_job_that_is_committed_just_now_is_refused_like_one_that_moves(conn: Conn) -> None:
+    """Where it stands is seen, and it itself was not yet."""
+    job = job_in(conn, "ready")
+    conn.execute("delete from pgq.job where id = %s", [job])
+    with refused("PQ002"):
+        answer(conn, "edit", id=job, priority=2)

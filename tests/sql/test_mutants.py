@@ -16,6 +16,7 @@ from sql import test_claim as claims
 from sql import test_costs as costs
 from sql import test_decline as decline
 from sql import test_drain as drain
+from sql import test_edit as edits
 from sql import test_list_jobs as searches
 from sql import test_operate as operate
 from sql import test_recall_request as requests
@@ -107,6 +108,13 @@ MUTANTS = [
                 "",
             ),
         ),
+    ),
+    # Waiting jobs
+    Mutant(
+        "job_seen_in_part",
+        edits.test_job_that_is_committed_just_now_is_refused_like_one_that_moves,
+        "edit.sql",
+        (("    if not found then\n", "    if false then\n"),),
     ),
     # Tokens
     Mutant(
