@@ -286,10 +286,10 @@ class Model:
         self, session: int, worker: int, token: UUID, queues: Sequence[str], limits: Sequence[int]
     ) -> None:
         """A claim, before it is answered."""
-        if worker and not self.worker(session, worker):
-            raise Refused(EXPIRED)
         if self.rows.is_busy(session, ("token", token)):
             raise Refused(BLOCKED)
+        if worker and not self.worker(session, worker):
+            raise Refused(EXPIRED)
         self.rows.hold(session, ("token", token))
 
     def claimed(
