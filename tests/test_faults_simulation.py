@@ -113,7 +113,7 @@ MUTANTS = {
 
 
 def test_simulations_keep_to_the_model(dsn: str) -> None:
-    played = simulation.play(dsn, first=0, count=SEEDS)
+    played = simulation.play(dsn, first=0, least=SEEDS)
     assert not played.broken, "\n".join(played.evidence)
 
 
@@ -122,5 +122,5 @@ def test_mutant_breaks_the_model(name: str, dsn: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(simulation, "SHORTENING", 0)
     with psycopg.connect(dsn, autocommit=True) as session:
         MUTANTS[name].install(session)
-    played = simulation.play(dsn, first=0, count=FEW)
+    played = simulation.play(dsn, first=0, least=FEW)
     assert played.broken, f"not found with {played.seeds} seeds"

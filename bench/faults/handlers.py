@@ -52,6 +52,14 @@ async def work(ctx: Context, seconds: float = 0.0) -> None:
 
 
 @app.task
+async def work_long_once(ctx: Context, seconds: float) -> None:
+    """Takes so long the first time that it runs, and no time when it is run again."""
+    with entered(ctx):
+        if _pen().is_first(ctx.id):
+            await anyio.sleep(seconds)
+
+
+@app.task
 def work_in_thread(ctx: Context, seconds: float = 0.0) -> None:
     """Takes so long in a thread."""
     with entered(ctx):

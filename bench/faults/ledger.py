@@ -90,6 +90,7 @@ class Pen:
 
     def __init__(self, folder: Path) -> None:
         self._origin = float(os.environ.get(CLOCK, ORIGIN))
+        self._folder = folder
         path = folder / f"handled-{os.getpid()}"
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
@@ -104,6 +105,14 @@ class Pen:
     def stop(self, job: int, token: object, attempt: int) -> None:
         """A handler was told to stop."""
         self._enter(_STOP, job, token, attempt)
+
+    def is_first(self, job: int) -> bool:
+        """Whether nobody has asked this of the job before, in any process."""
+        try:
+            os.close(os.open(self._folder / f"first-{job}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
 
     def _enter(self, kind: str, job: int, token: object, attempt: int) -> None:
         now = self._origin + time.monotonic()

@@ -167,7 +167,6 @@ WORKER = frozenset(
         "heartbeat_with_handlers",
         "jobs_kept_in_memory",
         "no_backoff",
-        "no_polling",
         "nothing_released",
         "refuses_newer_schema",
         "suspects_in_company",

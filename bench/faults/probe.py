@@ -6,11 +6,17 @@ import time
 import uuid
 
 from faults.stage import Stage
+from pgq_bench.horizon import held
 from pgq_bench.server import Session, value
 
 QUEUE = "default"
 PROBED = 10
 EVERY = 0.1
+DEAD = 4_000
+TIMES = 3
+BEHIND = f"pages of a claim behind {DEAD:,} dead rows, over without"
+SETTLES = 10.0
+"""Seconds in which claims begin behind them."""
 
 CLAIM = """
 explain (analyze, buffers, format json)
@@ -30,7 +36,8 @@ class Probe:
         self.pages: list[int] = []
         self.milliseconds: list[float] = []
 
-    def claim(self, session: Session) -> None:
+    def claim(self, session: Session) -> int:
+        """Claim once; the pages that it touched."""
         token = uuid.uuid4()
         plan = value(session, CLAIM, [token, [QUEUE], [PROBED]])[0]
         leased = session.execute(LEASED, [token]).fetchall()
@@ -39,6 +46,7 @@ class Probe:
         )
         self.pages.append(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
         self.milliseconds.append(plan["Execution Time"])
+        return self.pages[-1]
 
     def run(self, seconds: float) -> None:
         """Probe for so long."""
@@ -55,3 +63,14 @@ class Probe:
         """
         third = max(1, len(self.pages) // 3)
         return min(self.pages[-third:]) / min(self.pages[:third])
+
+
+def behind_dead_rows(stage: Stage) -> None:
+    """Note what a claim of an empty queue touches behind dead rows that cannot be removed."""
+    probe = Probe(stage)
+    with held(stage.dsn, "reader", QUEUE), stage.session() as session:
+        before = min(probe.claim(session) for _ in range(5))
+        stage.enqueue(DEAD)
+        stage.finish()
+        stage.wait_until(lambda: probe.claim(session) <= TIMES * before, SETTLES)
+    stage.figure(BEHIND, probe.pages[-1] / before, most=TIMES)

@@ -40,15 +40,13 @@ class Played:
         self.evidence = self.evidence or other.evidence
 
 
-def play(
-    dsn: str, *, first: int, every: int = 1, count: int | None = None, seconds: float | None = None
-) -> Played:
-    """Simulations with the seeds `first`, `first + every`, …: so many, or for so long; up to the
-    first that breaks the model."""
+def play(dsn: str, *, first: int, every: int = 1, least: int = 1, seconds: float = 0.0) -> Played:
+    """Simulations with the seeds `first`, `first + every`, …: at least so many, and for so long; up
+    to the first that breaks the model."""
     played = Played()
     with Field(dsn) as found:
         Machine.field, Machine.steps, Machine.until = found, 0, math.inf
-        for number in _seeds(first, every, count, seconds):
+        for number in _seeds(first, every, least, seconds):
             played.seeds += 1
             if evidence := _break(number, Phase.generate):
                 played.broken.append(number)
@@ -60,10 +58,10 @@ def play(
     return played
 
 
-def _seeds(first: int, every: int, count: int | None, seconds: float | None) -> Iterator[int]:
-    deadline = time.monotonic() + (math.inf if seconds is None else seconds)
+def _seeds(first: int, every: int, least: int, seconds: float) -> Iterator[int]:
+    deadline = time.monotonic() + seconds
     number = first
-    while time.monotonic() < deadline and (count is None or number < first + every * count):
+    while time.monotonic() < deadline or number < first + every * least:
         yield number
         number += every
 

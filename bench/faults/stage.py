@@ -35,9 +35,11 @@ SLACK = 1.0
 """Seconds beyond the poll interval that a pick-up may take."""
 FORGOTTEN = 20
 """Poll intervals after which nobody can have polled."""
-STALLED = 6.0
+PAUSE = 0.1
+"""Seconds between looks at what is left."""
+STALLED = 10.0
 """Seconds without a job that ends after which a mutant is believed to let no more of them do."""
-SHORT_PATIENCE, PATIENCE = 25.0, 60.0
+PATIENCE = 60.0
 """Seconds that what is left may take when the faults have ended."""
 
 
@@ -86,7 +88,6 @@ class Stage:
             self.lease, self.heartbeat, self.poll = LEASE, HEARTBEAT, POLL
         else:
             self.lease, self.heartbeat, self.poll = SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL
-        self._patience = PATIENCE if outcome.is_full else SHORT_PATIENCE
         self.condemned: set[int] = set()
         """Jobs that may end as dead letters."""
         self.forgiven: set[int] = set()
@@ -173,31 +174,34 @@ class Stage:
 
     def wait_until(self, condition: Callable[[], Any], patience: float | None = None) -> bool:
         """Whether the condition came true in time; a database that is away counts as no."""
-        deadline = time.monotonic() + (patience or self._patience)
+        deadline = time.monotonic() + (patience or PATIENCE)
         while time.monotonic() < deadline:
+            asked_at = time.monotonic()
             try:
                 if condition():
                     return True
             except (psycopg.OperationalError, Unavailable):
                 pass
-            time.sleep(0.05)
+            # A look that takes long is not to be what the row waits for.
+            time.sleep(max(0.05, time.monotonic() - asked_at))
         return False
 
     def finish(self, patience: float | None = None) -> None:
-        """Wait until each acknowledged job has ended; what has not by then is counted as lost.
+        """Wait until each acknowledged job has ended, for as long as some do within `patience`.
 
-        A mutant may keep jobs from ending at all: with one, no longer than some still do.
+        What has not ended by then is counted as lost.
         """
-        left, ended_at = math.inf, time.monotonic()
+        patience = STALLED if self.outcome.mutant else patience or PATIENCE
+        left, before = math.inf, math.inf
 
-        def is_over() -> bool:
-            nonlocal left, ended_at
-            now, before, left = time.monotonic(), left, self.unfinished()
-            if left < before:
-                ended_at = now
-            return not left or (self.outcome.mutant is not None and now > ended_at + STALLED)
+        def some_ended() -> bool:
+            nonlocal left
+            left = self.unfinished()
+            return left < before
 
-        self.wait_until(is_over, patience)
+        while left and self.wait_until(some_ended, patience):
+            before = left
+            self.pass_time(PAUSE)
 
     def lost(self, dsn: str | None = None) -> set[int]:
         """Acknowledged jobs of which the database, or this other one, knows nothing."""

@@ -34,7 +34,7 @@ COUNTED: Mapping[str, str] = {"complete_many": "complete", "fail_many": "fail", 
 class Zombie:
     """Somebody who claims jobs of a queue as a worker and is not heard of any more."""
 
-    def __init__(self, session: Session, *, queue: str, jobs: int) -> None:
+    def __init__(self, session: Session, *, queue: str, jobs: int, suspects: bool = False) -> None:
         self._token = uuid4()
         self.worker = int(
             value(
@@ -45,8 +45,8 @@ class Zombie:
         )
         token = uuid4()
         rows = session.execute(
-            "select id from pgq.claim(%s, 0, %s, array[%s], array[%s])",
-            [self.worker, token, queue, jobs],
+            "select id from pgq.claim(%s, 0, %s, array[%s], array[%s], p_suspects => %s)",
+            [self.worker, token, queue, jobs, suspects],
         )
         self.held: dict[int, UUID] = dict.fromkeys((row[0] for row in rows), token)
         self.accepted: Counter[str] = Counter()

@@ -70,18 +70,6 @@ def no_backoff() -> None:
     sessions._SHORTEST = sessions._LONGEST = 0.0
 
 
-def no_polling() -> None:
-    """A worker looks for jobs only when it was woken."""
-    from pgq_worker.claims import Claims
-
-    resume = Claims.resume
-
-    def resume_for_good(self: Claims, worker: int, poll: float) -> None:
-        resume(self, worker, 1e6)
-
-    Claims.resume = resume_for_good  # type: ignore[method-assign]
-
-
 def nothing_released() -> None:
     """A worker that stops gives nothing back, and does not say that it goes."""
     from pgq_worker.dispatcher import Dispatcher
@@ -125,14 +113,18 @@ def suspects_in_company() -> None:
 
 def wakes_only() -> None:
     """A worker neither polls nor looks for what it missed while it did not listen."""
+    from pgq_worker.claims import Claims
     from pgq_worker.listening import Listener
 
-    no_polling()
-    begin = Listener.__init__
+    resume, begin = Claims.resume, Listener.__init__
+
+    def resume_for_good(self: Claims, worker: int, poll: float) -> None:
+        resume(self, worker, 1e6)
 
     def begin_deaf(self: Listener, *words: Any, hear: Any, **named: Any) -> None:
         begin(self, *words, hear=lambda message: hear(message) if message else None, **named)
 
+    Claims.resume = resume_for_good  # type: ignore[method-assign]
     Listener.__init__ = begin_deaf  # type: ignore[method-assign]
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from faults.background import Over, beside
-from faults.probe import Probe
+from faults.probe import BEHIND, Probe, behind_dead_rows
 from faults.row import Row
 from faults.stage import Stage
 from pgq_bench.figures import percentile
@@ -23,6 +23,7 @@ P99 = 10.0
 def _play(stage: Stage) -> None:
     stage.crew.hire(stage.dsn)
     stage.wait_for_workers()
+    behind_dead_rows(stage)
     length = QUERY if stage.outcome.is_full else SHORT_QUERY
     probe = Probe(stage)
     asked: list[float] = []
@@ -35,11 +36,13 @@ def _play(stage: Stage) -> None:
     stage.finish()
     stage.figure("queries", len(asked), least=QUERIES)
     stage.figure("claims probed", len(probe.pages), least=20)
-    stage.figure("pages a claim touches, last over first", probe.growth(), most=GROWTH)
+    stage.figure(
+        "pages a claim touches, last over first", probe.growth(), most=GROWTH, is_time=True
+    )
     stage.figure(
         "p99 of a claim", percentile(probe.milliseconds, 0.99), most=P99, unit=" ms", is_time=True
     )
-    stage.figure("backlog when the load ended", left, most=RATE)
+    stage.figure("backlog when the load ended", left, most=RATE, is_time=True)
 
 
 def _analyse(stage: Stage, length: float, asked: list[float], over: Over) -> None:
@@ -65,6 +68,6 @@ ROW = Row(
     play=_play,
     short=16,
     full=900,
-    brief=6,
-    mutants={"floor_never_moves": "pages a claim touches, last over first"},
+    brief=3,
+    mutants={"floor_never_moves": BEHIND},
 )

@@ -19,7 +19,7 @@ def _play(stage: Stage) -> None:
     with Proxy(stage.dsn) as proxy:
         stage.crew.hire(proxy.dsn, "--concurrency", str(count), "--queues", "default,cut_off")
         stage.wait_for_workers()
-        held = stage.enqueue(count, seconds=stage.seconds + stage.lease)
+        held = stage.enqueue(count, "work_long_once", seconds=stage.seconds + stage.lease)
         stage.wait_until(lambda: len(stage.begun(held)) == count)
         frozen_at = time.time()
         proxy.freeze()

@@ -13,6 +13,8 @@ from faults.stage import Stage
 
 WORKERS = 3
 RATE = 1_000
+CRASHES = 2
+"""At least."""
 TAKES = 0.02
 """Seconds that a job takes."""
 GAP = 5.0, 40.0
@@ -56,6 +58,7 @@ def _play(stage: Stage) -> None:
             stage.nemesis(crash, every=low),
         ):
             stage.pass_time()
+            stage.wait_until(lambda: len(started) >= CRASHES)
         stage.finish()
         deaths = stage.crew.deaths()
         stage.crew.dismiss()
@@ -63,7 +66,7 @@ def _play(stage: Stage) -> None:
     with stage.session() as session:
         blamed, expired = interruptions(session), workers_expired(session)
     begun = sorted(run.began for runs in stage.ledger.runs().values() for run in runs)
-    stage.figure("crashes of the database", len(started), least=2)
+    stage.figure("crashes of the database", len(started), least=CRASHES)
     stage.figure("enqueues that failed meanwhile", len(load.failures), least=1)
     stage.figure("worker processes that ended", deaths, most=0)
     stage.figure("workers expired", expired, most=0)
@@ -91,6 +94,8 @@ ROW = Row(
     play=_play,
     short=15,
     full=1800,
+    # What is not on disk when a commit is acknowledged is not a moment later either.
+    settings={"wal_writer_delay": "10s", "bgwriter_lru_maxpages": "0"},
     brief=6,
     mutants={
         "asynchronous_commit": "lost",

@@ -44,6 +44,6 @@ ROW = Row(
     play=_play,
     short=14,
     full=60,
-    brief=6,
-    mutants={"no_polling": "picked up after more than 20 polls"},
+    brief=3,
+    mutants={"wakes_only": "picked up after more than 20 polls"},
 )

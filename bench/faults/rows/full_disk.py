@@ -68,6 +68,7 @@ def _play(stage: Stage) -> None:
         stage.nemesis(fill, every=EVERY if stage.outcome.is_full else SHORT_EVERY) as nemesis,
     ):
         stage.pass_time()
+        stage.wait_until(lambda: len(nemesis.strikes) >= len(KINDS))
     stage.finish()
     deaths = stage.crew.deaths()
     with stage.session() as session:

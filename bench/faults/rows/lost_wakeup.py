@@ -9,6 +9,8 @@ from faults.stage import SLACK, Stage
 
 RATE = 100
 EVERY = 1.0
+PAUSE = 15.0
+"""Seconds that a listener which dies again and again waits at most before the next attempt."""
 KILL = """
 select count(*) from (
     select pg_terminate_backend(a.pid)
@@ -31,7 +33,7 @@ def _play(stage: Stage) -> None:
         with stage.load(rate=RATE), stage.nemesis(kill, every=EVERY) as nemesis:
             stage.pass_time()
     stage.finish()
-    stage.figure("listeners killed", len(nemesis.strikes), least=stage.seconds / EVERY / 4)
+    stage.figure("listeners killed", len(nemesis.strikes), least=stage.seconds // (EVERY + PAUSE))
     waits = stage.waits()
     stage.forgotten(waits)
     stage.figure("longest pick-up", max(waits), most=stage.poll + SLACK, unit=" s", is_time=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import psycopg
+
 from faults.row import Row
 from faults.stage import Stage
 from pgq_bench.server import value
@@ -23,6 +27,9 @@ def _play(stage: Stage) -> None:
         while used < 0.97:
             session.execute("select pg_notify('somewhere', %s || random())", [LONG])
             used = float(value(session, "select pg_notification_queue_usage()"))
+        with suppress(psycopg.errors.ProgramLimitExceeded):
+            while True:
+                session.execute("select pg_notify('somewhere', random()::text)")
         with stage.load(rate=RATE) as load:
             stage.pass_time()
         stage.figure("share of the queue in use", used, least=0.97)

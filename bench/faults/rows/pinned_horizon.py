@@ -6,7 +6,7 @@ from functools import partial
 
 from faults import checker
 from faults.background import Over, beside
-from faults.probe import Probe
+from faults.probe import BEHIND, Probe, behind_dead_rows
 from faults.row import Row
 from faults.stage import Stage
 from pgq_bench.figures import percentile
@@ -32,6 +32,7 @@ def _play(stage: Stage) -> None:
         session.execute("create table elsewhere (n integer)")
     stage.crew.hire(stage.dsn, "--queues", f"{QUEUE},{LONG}")
     stage.wait_for_workers()
+    behind_dead_rows(stage)
     [long] = stage.enqueue(1, queue=LONG, timeout=2 * DAY, seconds=DAY)
     seconds = stage.seconds / (len(KINDS) + 1)
     came: list[int] = []
@@ -45,6 +46,7 @@ def _play(stage: Stage) -> None:
                 f"{kind}: pages a claim touches, last over first",
                 pinned.growth(),
                 most=PAGES,
+                is_time=True,
             )
             stage.figure(
                 f"{kind}: p99 of a claim, over unpinned",
@@ -96,6 +98,6 @@ ROW = Row(
     play=_play,
     short=40,
     full=5 * 1800,
-    brief=10,
-    mutants={"floor_never_moves": "reader: pages a claim touches, last over first"},
+    brief=5,
+    mutants={"floor_never_moves": BEHIND},
 )

@@ -15,7 +15,7 @@ CRASHES = 3
 WORKERS = 2
 JOBS, SHORT_JOBS = 10_000, 1_000
 TAKES = 0.02
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds that the crashes may take: each is a process that starts."""
 
 DEAD = "select d.job_id, d.crashes from pgq.dead d where d.reason = 'crashed'"
@@ -26,13 +26,14 @@ def _play(stage: Stage) -> None:
     jobs = JOBS if stage.outcome.is_full else SHORT_JOBS
     count = POISONS if stage.outcome.is_full else SHORT_POISONS
     poisons: list[int] = []
+    for _ in range(WORKERS):
+        stage.crew.hire(stage.dsn, "--processes", "2")
+    stage.wait_for_workers(WORKERS)
     for n in range(count):
         stage.enqueue(jobs // count // 2, seconds=TAKES)
         poisons += stage.enqueue(1, "end_process", how=ENDS[n % len(ENDS)])
         stage.enqueue(jobs // count // 2, seconds=TAKES)
     stage.condemned.update(poisons)
-    for _ in range(WORKERS):
-        stage.crew.hire(stage.dsn, "--processes", "2")
     stage.finish(PATIENCE)
 
     with stage.session() as session:

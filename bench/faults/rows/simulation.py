@@ -16,8 +16,8 @@ from faults.row import Row
 from faults.stage import Stage
 from pgq.postgres import DATABASE
 
-SEEDS = 10_000
-"""In the full form, however long they take."""
+SEEDS, SHORT_SEEDS = 10_000, 10
+"""At least, however long they take."""
 SHORT_PROCESSES = 2
 VERBS = frozenset(
     {
@@ -33,8 +33,7 @@ VERBS = frozenset(
 
 def _play(stage: Stage) -> None:
     processes = (os.cpu_count() or 1) if stage.outcome.is_full else SHORT_PROCESSES
-    limits = {"count": SEEDS // processes + 1} if stage.outcome.is_full else {}
-    seconds = None if stage.outcome.is_full else stage.seconds
+    seeds = SEEDS if stage.outcome.is_full else SHORT_SEEDS
     played = simulation.Played()
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         runs = [
@@ -43,15 +42,15 @@ def _play(stage: Stage) -> None:
                 _copy(stage, n),
                 first=stage.outcome.seed + n,
                 every=processes,
-                seconds=seconds,
-                **limits,
+                least=-(-seeds // processes),
+                seconds=stage.seconds,
             )
             for n in range(processes)
         ]
         for run in runs:
             played.add(run.result())
     rarest = min(sorted(VERBS), key=lambda verb: played.calls[verb])
-    stage.figure("seeds", played.seeds, least=SEEDS if stage.outcome.is_full else 10)
+    stage.figure("seeds", played.seeds, least=seeds)
     stage.figure("statements compared with the model", played.steps, least=50 * played.seeds)
     stage.figure("verbs called", sum(played.calls[verb] > 0 for verb in VERBS), least=len(VERBS))
     least = 500 if stage.outcome.is_full else 1

@@ -24,6 +24,7 @@ SHARES = 16
 """Of the keys: each is fought for by four clients at once."""
 CUTS = 1_000
 SHORT_CUTS = 50
+LOOKS = 5
 EVERY = 0.05
 """Seconds between cuts."""
 WORKERS = 2
@@ -45,6 +46,7 @@ join pgq.finished f on f.job_id = j.id
 
 def _play(stage: Stage) -> None:
     keys = [f"key {n}" for n in range(KEYS if stage.outcome.is_full else SHORT_KEYS)]
+    least = CUTS if stage.outcome.is_full else SHORT_CUTS
     over, looks = threading.Event(), _Looks()
     with Proxy(stage.dsn) as proxy:
         cut: list[Line] = []
@@ -70,9 +72,10 @@ def _play(stage: Stage) -> None:
                 stage.crew.hire(stage.dsn)
             with stage.session() as session:
                 deadline = time.monotonic() + stage.seconds * 2 / 3
-                while time.monotonic() < deadline:
+                while time.monotonic() < deadline or looks.count < LOOKS:
                     looks.take(session)
                     stage.pass_time(0.2)
+            stage.wait_until(lambda: sum(line.cut for line in cut) >= least)
             over.set()
             for client in clients:
                 client.join()
@@ -82,11 +85,10 @@ def _play(stage: Stage) -> None:
     with stage.session() as session:
         created = value(session, "select count(*) from pgq.job")
         together = _together(stage, session)
-    least = CUTS if stage.outcome.is_full else SHORT_CUTS
     stage.figure("connections cut before the answer", sum(line.cut for line in cut), least=least)
     stage.figure("jobs created", created, least=len(keys))
     stage.figure("keys without exactly one unfinished job", len(wrong), most=0)
-    stage.figure("looks at all keys while workers ran", looks.count, least=5)
+    stage.figure("looks at all keys while workers ran", looks.count, least=LOOKS)
     stage.figure("keys with two unfinished jobs, at any look", len(looks.double), most=0)
     stage.figure("runs of one key at the same time", len(together), most=0)
     stage.evidence(f"{key}: {held.get(key, 0)} unfinished jobs" for key in wrong[:5])

@@ -20,10 +20,13 @@ LEASES = 3
 """That each stands still."""
 RATE = 500
 TAKES = 0.2
+SLOTS = 100
+"""Of each worker: two that are free have to keep up."""
 HELD = 20
 """Jobs that somebody claimed over SQL and does not let go of."""
 QUEUE = "graveyard"
 
+LOST = "select count(*) from pgq.attempt where reason = 'lost' and worker = %s"
 COUNTS = "select s.label, s.n from pgq.stats() s where s.metric = 'stale' and s.queue = %s"
 TWICE = """
 select count(*)
@@ -63,9 +66,8 @@ def _play(stage: Stage) -> None:
     stage.enqueue(HELD, queue=QUEUE, seconds=TAKES)
     with stage.session() as session:
         zombie = Zombie(session, queue=QUEUE, jobs=HELD)
-    victims = [stage.crew.hire(stage.dsn, "--concurrency", "20") for _ in range(WORKERS)]
-    stage.crew.hire(stage.dsn, "--queues", QUEUE)
-    stage.wait_for_workers(WORKERS + 1)
+    victims = [stage.crew.hire(stage.dsn, "--concurrency", str(SLOTS)) for _ in range(WORKERS)]
+    stage.wait_for_workers(WORKERS)
     until: dict[Worker, float] = {}
 
     def freeze(chance: random.Random) -> str:
@@ -81,6 +83,16 @@ def _play(stage: Stage) -> None:
         until[worker] = time.monotonic() + LEASES * stage.lease
         return f"worker {worker.pid}"
 
+    with stage.session() as session:
+        stage.wait_until(lambda: value(session, LOST, [zombie.worker]) == HELD)
+        heir = Zombie(session, queue=QUEUE, jobs=1, suspects=True)
+        zombie.write(session)
+        zombie.beat(session)
+        session.execute(
+            "select from pgq.release(%s, %s)", [list(heir.held), list(heir.held.values())]
+        )
+    stage.crew.hire(stage.dsn, "--queues", QUEUE)
+    stage.wait_for_workers(WORKERS + 1)
     with beside(partial(_haunt, stage, zombie)):
         with (
             stage.load(rate=RATE, task="work_and_tell", payload={"seconds": TAKES}),
@@ -106,13 +118,11 @@ def _unregistered(session: Session, frozen: dict[int, float]) -> int:
 
 
 def _haunt(stage: Stage, zombie: Zombie, over: Over) -> None:
-    """Write late until it is over, from when the leases are lost."""
+    """Write late until it is over."""
     with stage.session() as session:
         while not over.wait(0.2):
-            lost = "select count(*) from pgq.attempt where reason = 'lost' and worker = %s"
-            if zombie.refused or value(session, lost, [zombie.worker]) == HELD:
-                zombie.write(session)
-                zombie.beat(session)
+            zombie.write(session)
+            zombie.beat(session)
 
 
 def _judge(stage: Stage, session: Session, zombie: Zombie, rounds: int, unregistered: int) -> None:
