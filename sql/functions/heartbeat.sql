@@ -5,7 +5,8 @@ create or replace function pgq.heartbeat(
     p_busy    integer default 0,
     p_state   text default 'available',
     p_token   uuid default null,
-    p_claims  uuid[] default '{}'
+    p_claims  uuid[] default '{}',
+    p_beat    bigint default null
 )
 returns table (
     cancelled  bigint[],
@@ -43,14 +44,26 @@ begin
         heartbeat_at = clock_timestamp(),
         expires_at = case when p_state = 'offline' then v_clock else v_clock + s.lease end,
         busy = p_busy,
-        state = p_state
+        state = p_state,
+        beat = coalesce(p_beat, w.beat)
     from pgq.setting s
     where w.id = p_worker
         and w.state <> 'offline'
         and w.expires_at > v_clock
         and (p_token is null or w.token = p_token)
+        and (p_beat is null or w.beat < p_beat)
     returning w.queues into v_queues;
     if not found then
+        -- It was long on the way: what the worker has claimed since is not in it.
+        if exists (
+            select
+            from pgq._live_worker v
+            where v.id = p_worker
+                and v.beat >= p_beat
+                and (p_token is null or v.token = p_token)
+        ) then
+            return;
+        end if;
         perform pgq._refuse_worker(p_worker);
     end if;
 
@@ -130,5 +143,5 @@ begin
 end
 $$;
 comment on function pgq.heartbeat is
-    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, whether suspects wait in its queues, and whether it is to claim nothing more. p_state: available, busy, draining, or offline to unregister. p_token: what it registered with; with another one the id is somebody elses. p_claims: tokens of claims whose answer it has not read yet; their leases stay. PQ008: the worker has expired.';
+    'Keeps a worker''s leases. p_ids and p_tokens are what it has in hand: any other lease of it that is older than two heartbeats goes back, uncharged. Returns those it is to cancel, those it has lost, whether suspects wait in its queues, and whether it is to claim nothing more. p_state: available, busy, draining, or offline to unregister. p_token: what it registered with; with another one the id is somebody elses. p_claims: tokens of claims whose answer it has not read yet; their leases stay. p_beat: a number that rises with each heartbeat; one that was overtaken changes nothing and gets no row. PQ008: the worker has expired.';
 select pgq._allow('heartbeat', 'pgq_worker');

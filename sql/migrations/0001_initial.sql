@@ -353,6 +353,7 @@ create table pgq.worker (
     heartbeat_at  timestamptz not null default now(),
     expires_at    timestamptz not null,
     token         uuid,
+    beat          bigint      not null default 0,
     constraint worker_state_is_known check (state in ('available', 'busy', 'draining', 'offline'))
 ) with (fillfactor = 50);
 comment on table pgq.worker is 'Worker processes. The worker holds its leases, by its heartbeat.';
@@ -361,6 +362,7 @@ comment on column pgq.worker.tasks is
 comment on column pgq.worker.expires_at is 'On the lease clock. Expiry is final: state offline.';
 comment on column pgq.worker.token is
     'Of the process: a database that was restored gives ids out again, and one of two workers with the same id would give back what the other holds.';
+comment on column pgq.worker.beat is 'Number of its last heartbeat.';
 
 create table pgq.drain_request (
     worker        bigint      not null primary key,

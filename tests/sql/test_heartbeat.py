@@ -126,6 +126,29 @@ def test_short_lease_that_is_not_in_hand_stays(conn: Conn) -> None:
     assert state(conn, lease["id"]) == "running"
 
 
+def test_overtaken_heartbeat_changes_nothing(conn: Conn) -> None:
+    worker = register(conn)
+    beat(conn, worker, beat=2)
+    lease = running(conn, worker=worker)
+    prolong(conn)
+    for number in (1, 2):
+        overtaken = call(
+            conn, "heartbeat", worker=worker, ids=[], tokens=[], state="offline", beat=number
+        )
+        assert overtaken == []
+    assert state(conn, lease["id"]) == "running"
+    beat(conn, worker, beat=3)
+    assert state(conn, lease["id"]) == "ready"
+
+
+def test_overtaken_heartbeat_of_an_expired_worker_is_refused(conn: Conn) -> None:
+    worker = register(conn)
+    beat(conn, worker, beat=2)
+    move_clock(conn, "15 seconds")
+    with refused("PQ008"):
+        beat(conn, worker, beat=1)
+
+
 def test_long_lease_of_a_claim_under_way_stays(conn: Conn) -> None:
     """Its answer is there, and the process that is to read it is busy."""
     worker = register(conn)

@@ -17,6 +17,7 @@ from sql import test_costs as costs
 from sql import test_decline as decline
 from sql import test_drain as drain
 from sql import test_edit as edits
+from sql import test_heartbeat as heartbeats
 from sql import test_list_jobs as searches
 from sql import test_operate as operate
 from sql import test_recall_request as requests
@@ -195,6 +196,13 @@ MUTANTS = [
         watch.test_job_that_lost_its_state_is_waited_for,
         "watch.sql",
         (("not exists (select from pgq.job j where j.id = i.id offset 0)", "true"),),
+    ),
+    # Heartbeats
+    Mutant(
+        "overtaken_heartbeat_counts",
+        heartbeats.test_overtaken_heartbeat_changes_nothing,
+        "heartbeat.sql",
+        (("and (p_beat is null or w.beat < p_beat)", ""),),
     ),
     # Draining
     Mutant(

@@ -39,7 +39,7 @@ HEARTBEAT = (
     "select cancelled, lost, suspects, drain, extract(epoch from clock_timestamp())::float8 "
     "from pgq.heartbeat(p_worker => %s, "
     "p_ids => %s::bigint[], p_tokens => %s::uuid[], p_busy => %s, p_state => %s, "
-    "p_token => %s::uuid, p_claims => %s::uuid[])"
+    "p_token => %s::uuid, p_claims => %s::uuid[], p_beat => %s)"
 )
 
 
@@ -96,6 +96,8 @@ class Standing:
         self._tasks_known = asyncio.Event()
         self._token = str(uuid4())
         self._deadline = 0.0
+        self._beats = 0
+        """Heartbeats that were sent."""
         self._failures = 0
         """Heartbeats that nobody answered since the jobs were dropped."""
         self._failing = False
@@ -177,12 +179,13 @@ class Standing:
     async def leave(self) -> None:
         """Unregister, if the database answers."""
         if self.registration is not None:
+            self._beats += 1
+            values = (
+                *(self.registration.worker, "{}", "{}", 0, "offline"),
+                *(self._token, "{}", self._beats),
+            )
             try:
-                await self._session.fetch(
-                    HEARTBEAT,
-                    (self.registration.worker, "{}", "{}", 0, "offline", self._token, "{}"),
-                    timeout=2,
-                )
+                await self._session.fetch(HEARTBEAT, values, timeout=2)
             except (PgqError, psycopg.Error) as error:
                 log.warning("could not unregister: %s", error)
 
@@ -221,6 +224,7 @@ class Standing:
         # First: what a claim brings is in hand before it is no longer under way.
         claiming = self._holder.claiming()
         held = {job.id: job for job in self._holder.held()}
+        self._beats += 1
         values: Sequence[object] = (
             registration.worker,
             arrays.bigints(held),
@@ -229,6 +233,7 @@ class Standing:
             self._holder.state(),
             self._token,
             arrays.uuids([token.bytes for token in claiming]),
+            self._beats,
         )
         sent_at = time.monotonic()
         rows = await self._session.fetch(
