@@ -46,7 +46,8 @@ reference: $(ready)
 
 # What the container image installs, by hashes and without addresses.
 lock: $(ready)
-	$(BIN)/uv pip compile $(LOCKED) --output-file deploy/container/requirements.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --extra http \
+		--output-file deploy/container/requirements.txt pyproject.toml
 	echo 'hatchling>=1.25' | $(BIN)/uv pip compile $(LOCKED) --output-file deploy/container/build-requirements.txt -
 
 # All of the service in containers, on loopback; docs/containers.md. Needs Docker with Compose v2.

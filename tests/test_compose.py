@@ -94,9 +94,10 @@ def test_images_have_versions() -> None:
     ("wanted", "file"),
     [
         (PROJECT["project"]["dependencies"], "requirements.txt"),
+        (PROJECT["project"]["optional-dependencies"]["http"], "requirements.txt"),
         (PROJECT["build-system"]["requires"], "build-requirements.txt"),
     ],
-    ids=["project", "build"],
+    ids=["project", "http", "build"],
 )
 def test_lock_has_what_the_project_asks_for(wanted: list[str], file: str) -> None:
     found = locked(file)

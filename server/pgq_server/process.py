@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from types import FrameType
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -129,12 +131,21 @@ def url(settings: Settings, listening: socket.socket) -> str:
     return f"{'https' if settings.is_tls else 'http'}://{shown}:{port}{settings.prefix}/"
 
 
+def _protocol() -> type[asyncio.Protocol] | Literal["h11"]:
+    if find_spec("httptools") is None:
+        return "h11"
+    from pgq_server.protocol import Protocol
+
+    return Protocol
+
+
 def server(settings: Settings) -> Server:
     """A server that has not begun; `run` it with the socket of `listen`."""
     otlp.configure("pgq-server", f"{socket.gethostname()}:{os.getpid()}")
     application = app.create(settings)
     config = uvicorn.Config(
         application,
+        http=_protocol(),
         lifespan="on",
         log_config=None,
         log_level="warning",

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
-
-import servers
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving import Hall, Service, serving, token
-
-_numbers = itertools.count(1)
+from serving import Hall, Service, opened, serving
 
 
 @pytest.fixture
@@ -38,29 +32,15 @@ def serve(dsn: str, tmp_path: Path) -> Iterator[Callable[..., Service]]:
 @pytest.fixture(scope="module")
 def hall(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
     """For tests that keep to jobs and queues of their own."""
-    with _hall(server, template, tmp_path_factory) as opened:
-        yield opened
+    with opened(server, template, tmp_path_factory.mktemp("hall")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def guarded(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
     """As `hall`, but everyone needs a token."""
-    with _hall(server, template, tmp_path_factory, "--require-token") as opened:
-        yield opened
-
-
-@contextmanager
-def _hall(
-    server: str, template: str, folders: pytest.TempPathFactory, *options: str
-) -> Iterator[Hall]:
-    name = f"pgq_hall_{os.getpid()}_{next(_numbers)}"
-    with (
-        servers.database(server, name, template=template) as dsn,
-        psycopg.connect(dsn, autocommit=True) as conn,
-    ):
-        token(conn, "admin")
-        with serving(folders.mktemp("hall"), dsn, *options) as service:
-            yield Hall(dsn, service, service.client(), conn)
+    with opened(server, template, tmp_path_factory.mktemp("hall"), "--require-token") as found:
+        yield found
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 import re
 import secrets
 import signal
@@ -17,7 +19,10 @@ import psycopg
 
 import pooler
 import processes
+import servers
 from processes import Command
+
+_numbers = itertools.count(1)
 
 
 class Service:
@@ -75,6 +80,21 @@ def serving(folder: Path, dsn: str, *options: str, **environment: str) -> Iterat
             yield service
         finally:
             service.close()
+
+
+@contextmanager
+def opened(
+    server: str, template: str, folder: Path, *options: str, **environment: str
+) -> Iterator[Hall]:
+    """A server, with a database of its own that knows a token."""
+    name = f"pgq_hall_{os.getpid()}_{next(_numbers)}"
+    with (
+        servers.database(server, name, template=template) as dsn,
+        psycopg.connect(dsn, autocommit=True) as conn,
+    ):
+        token(conn, "admin")
+        with serving(folder, dsn, *options, **environment) as service:
+            yield Hall(dsn, service, service.client(), conn)
 
 
 def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_without_a_token_nobody_gets_in(guarded: Hall, route: Route) -> None:
 
 
 @every_closed_route
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "FOO"])
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND"])
 def test_no_method_leads_around_the_token(guarded: Hall, route: Route, method: str) -> None:
     answer = _client(guarded, None).request(method, path_of(route))
     if answer.is_redirect and route.refusal:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import test_heads as heads
 import test_leases as leases
 from serving import Hall, enqueue, problem, serving, token
 
@@ -209,6 +210,14 @@ def page_of_a_neighbour(guarded: Hall, queue: str) -> None:
     test_a_page_of_another_site_changes_nothing_by_a_cookie(guarded, queue, "same-site")
 
 
+def no_host(guarded: Hall) -> None:
+    heads.test_a_request_names_one_host(guarded, b"")
+
+
+def two_hosts(guarded: Hall) -> None:
+    heads.test_a_request_names_one_host(guarded, heads.HOST * 2)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A place in a module, what stands there instead, and who must notice."""
@@ -276,6 +285,21 @@ MUTANTS = [
            "pgq_server.faults",
            "any(name in _CONTENTS or masking.is_secret(name) for name in map(str, place))",
            "False"),
+    Mutant("heads_without_end", heads.test_a_head_without_end_is_refused,
+           "pgq_server.protocol", "if self._unfinished > UNFINISHED:", "if False:"),
+    Mutant("tails_without_end", heads.test_what_follows_a_body_without_end_is_refused,
+           "pgq_server.protocol", "self._unfinished += len(data)",
+           "self._unfinished += len(data) if self._in_head else 0"),
+    Mutant("headers_behind_bodies", heads.test_what_follows_a_body_identifies_nobody,
+           "pgq_server.protocol", "if self._in_head:", "if True:"),
+    Mutant("offers_are_refused",
+           heads.test_a_request_that_offers_another_protocol_keeps_its_body,
+           "pgq_server.protocol", "self._hand_over(data[upgrade.args[0] :])", "self._refuse()"),
+    Mutant("any_host", no_host, "pgq_server.protocol", 'raise ValueError("expected one Host")',
+           "pass"),
+    Mutant("any_hosts", two_hosts, "pgq_server.protocol", "hosts > 1 or", "False or"),
+    Mutant("unbounded_parser", heads.test_a_head_without_end_is_refused,
+           "pgq_server.process", "http=_protocol(),", 'http="auto",'),
 ]  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Breaks one guard of the server: a place in the source of a module, as `PGQ_TEST_MUTANT` says."""
+"""Breaks one guard of the server: a place in the source of a module, as `PGQ_TEST_MUTANT` says.
+
+Or takes a package away that may be missing, which `PGQ_TEST_WITHOUT` names.
+"""
 
 from __future__ import annotations
 
@@ -42,3 +45,5 @@ class Broken(SourceFileLoader):
 
 if told := os.environ.get("PGQ_TEST_MUTANT"):
     sys.meta_path.insert(0, Breaker(*json.loads(told)))
+if missing := os.environ.get("PGQ_TEST_WITHOUT"):
+    sys.modules[missing] = None  # type: ignore[assignment]
