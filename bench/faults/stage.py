@@ -258,7 +258,7 @@ class Stage:
         is_time: bool = False,
     ) -> None:
         """Note a figure, with what it has to be."""
-        self.outcome.figures.append(Figure(name, value, least, most, unit, is_time))
+        self.outcome.figures.append(Figure(name, float(value), least, most, unit, is_time))
 
     def evidence(self, lines: Iterable[str]) -> None:
         """Note what a reader needs in order to believe or to find out."""

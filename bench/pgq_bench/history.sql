@@ -121,8 +121,8 @@ $$;
 create procedure history.enter_counts()
 language sql
 begin atomic
-    insert into pgq.lane (lane, queue, priority, suspect)
-    select distinct hashtextextended(j.queue, j.priority * 2), j.queue, j.priority, false
+    insert into pgq.lane (lane, queue, priority, suspect, reserved)
+    select distinct pgq._lane(j.queue, j.priority), j.queue, j.priority, false, false
     from generate_series(1, 90000) n
     cross join lateral history.job(n) j;
 

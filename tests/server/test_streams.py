@@ -424,6 +424,7 @@ def test_streams_survive_an_outage_of_the_database(
     job = running(conn)
     reader, log = read(client, "/api/v1/events"), read(client, job.path)
     reader.wait(lambda: reader.events)
+    log.answer.raise_for_status()
     for _ in range(3):
         conn.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity "

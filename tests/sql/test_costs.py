@@ -222,10 +222,12 @@ def entries_read(conn: Conn) -> int:
 def test_claim_reads_what_it_takes_however_much_ended_under_an_old_transaction(
     conn: Conn, dsn: str, pin: Callable[[Conn], None]
 ) -> None:
-    conn.execute("insert into pgq.job (task) select 'echo' from generate_series(1, 6001)")
+    conn.execute("insert into pgq.job (task) values ('echo')")
     settle(conn)
     with connect(dsn, autocommit=False) as other:
         pin(other)
+        conn.execute("insert into pgq.job (task) select 'echo' from generate_series(1, 6000)")
+        settle(conn)
         for _ in range(9):
             entries_read(conn)
         conn.execute("update pgq.mark set noted_at = noted_at - interval '1 minute'")
