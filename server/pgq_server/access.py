@@ -33,7 +33,7 @@ KEPT = 10_000
 
 _TOKEN = re.compile(r"pgq_[A-Za-z0-9_-]{43}")
 _AUTHORITY = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
-_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
 _COLUMNS = ("id", "name", "scopes", "queues")
 
 
@@ -182,7 +182,7 @@ def _is_direct(request: HTTPConnection) -> bool:
         and is_loopback(host)
         and request.client is not None
         and is_loopback(request.client.host)
-        and not any(name in request.headers for name in _FORWARDED)
+        and _FORWARDED.isdisjoint(name for name, _ in request.scope["headers"])
     )
 
 

@@ -33,6 +33,8 @@ def path_of(request: Request, route: Route) -> BaseModel | None:
 def query_of(request: Request, route: Route) -> BaseModel | None:
     """The parameters after the question mark."""
     model = route.query
+    if model is None and not request.scope["query_string"]:
+        return None
     values: dict[str, Any] = {}
     many = _lists(model) if model else frozenset()
     for name, text in request.query_params.multi_items():
