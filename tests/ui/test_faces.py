@@ -366,7 +366,9 @@ def _run_curl(text: str, conn: Conn, dsn: str) -> None:
 
 
 def _run_command(text: str, conn: Conn, dsn: str) -> None:
-    asks = re.search(r"^pgq (job (?!duplicate)|dead ).* --(all|queue|state|tag|where|older-than)\b", text)
+    asks = re.search(
+        r"^pgq (job (?!duplicate)|dead ).* --(all|queue|state|tag|where|older-than)\b", text
+    )
     _shell(f"{text} --yes" if asks else text, dsn)
 
 
