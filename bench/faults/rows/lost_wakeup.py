@@ -9,8 +9,10 @@ from faults.stage import SLACK, Stage
 
 RATE = 100
 EVERY = 1.0
-PAUSE = 15.0
-"""Seconds that a listener which dies again and again waits at most before the next attempt."""
+PAUSES = (0.2, 15.0)
+"""Seconds that a listener which died waits before the next attempt: at most, at first and ever."""
+LISTENS = 2.0
+"""Seconds that it takes a killer to find it listening."""
 KILL = """
 select count(*) from (
     select pg_terminate_backend(a.pid)
@@ -18,6 +20,17 @@ select count(*) from (
     where a.application_name like 'pgq listener%' and a.backend_type = 'client backend'
 ) k
 """
+
+
+def _least_kills(seconds: float) -> int:
+    """How often a listener dies that waits twice as long each time."""
+    pause, longest = PAUSES
+    kills, passed = 0, LISTENS
+    while passed <= seconds:
+        kills += 1
+        passed += pause + LISTENS
+        pause = min(2 * pause, longest)
+    return kills
 
 
 def _play(stage: Stage) -> None:
@@ -33,7 +46,7 @@ def _play(stage: Stage) -> None:
         with stage.load(rate=RATE), stage.nemesis(kill, every=EVERY) as nemesis:
             stage.pass_time()
     stage.finish()
-    stage.figure("listeners killed", len(nemesis.strikes), least=stage.seconds // (EVERY + PAUSE))
+    stage.figure("listeners killed", len(nemesis.strikes), least=_least_kills(stage.seconds))
     waits = stage.waits()
     stage.forgotten(waits)
     stage.figure("longest pick-up", max(waits), most=stage.poll + SLACK, unit=" s", is_time=True)
