@@ -106,6 +106,24 @@ MUTANTS = {
             ),
         ),
     ),
+    "draining_worker_claims": Rule(
+        "claim.sql",
+        ((" and not exists (select from pgq.drain_request d where d.worker = p_worker)", ""),),
+    ),
+    "reserved_for_all": Rule("claim.sql", (("and (p_reserved or not l.reserved)", "and true"),)),
+    "duplicate_stays_in_its_queue": Rule(
+        "duplicate.sql", (("coalesce(p_queue, j.queue)", "j.queue"),)
+    ),
+    "operation_keeps_the_keys": Rule(
+        "_move_jobs.sql", (("if v_keyed is not null then", "if false then"),)
+    ),
+    "operation_does_too_much": Rule(
+        "operate.sql",
+        (("v_most := least(p_limit, floor(o.credit), o.most - o.done);", "v_most := p_limit;"),),
+    ),
+    "operation_forgets_its_filter": Rule(
+        "operate.sql", (("        o.filter,\n", "        o.filter - 'queue',\n"),)
+    ),
     "suspects_in_company": Rule(
         "claim.sql", (("limit case when v_suspect then 1 else p_limit end", "limit p_limit"),)
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ LOCK_TIMEOUT = "8ms"
 _TABLES = (
     "ready, delayed, lease, long_lease, cancel_request, unique_key, finished, dead, attempt, log, "
     "job, lane, worker, waiter, lease_clock, floor, mark, straggler, passed, cursor, tally, "
-    "counter, queue"
+    "counter, queue, drain_request, operation"
 )
 RESET = f"""
 {" ".join(f"delete from pgq.{table};" for table in _TABLES.split(", "))}
@@ -103,7 +104,17 @@ _SIGHTS: tuple[tuple[str, str, dict[str, str]], ...] = (
             "at": "died_at",
         },
     ),
-    ("job", "pgq.job", {"id": "id", "attempt": "priority", "why": "queue", "at": "run_at"}),
+    (
+        "job",
+        "pgq.job",
+        {
+            "id": "id",
+            "attempt": "priority",
+            "flag": "starts_with(task, 'pgq.')",
+            "why": "queue",
+            "at": "run_at",
+        },
+    ),
     (
         "attempt",
         "pgq.attempt",
@@ -117,6 +128,12 @@ _SIGHTS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ),
     ("key", "pgq.unique_key", {"id": "job_id", "why": "queue || '/' || key"}),
     ("request", "pgq.cancel_request", {"id": "job_id", "token": "token"}),
+    ("drain", "pgq.drain_request", {"id": "worker"}),
+    (
+        "operation",
+        "pgq.operation",
+        {"id": "id", "attempt": "done", "why": "state", "n": "walked_to"},
+    ),
     ("worker", "pgq.worker", {"id": "id", "flag": "state = 'offline'", "at": "expires_at"}),
     (
         "queue",
@@ -177,6 +194,8 @@ class Sight:
     lines: Counter[int] = field(default_factory=Counter)
     keys: dict[str, int] = field(default_factory=dict)
     requests: set[tuple[int, UUID | None]] = field(default_factory=set)
+    draining: set[int] = field(default_factory=set)
+    operations: dict[int, Seen] = field(default_factory=dict)
     workers: dict[int, Seen] = field(default_factory=dict)
     queues: dict[str, Seen] = field(default_factory=dict)
     clock: Seen | None = None
@@ -197,6 +216,10 @@ class Sight:
             self.keys[seen.why] = seen.id
         elif seen.kind == "request":
             self.requests.add((seen.id, seen.token))
+        elif seen.kind == "drain":
+            self.draining.add(seen.id)
+        elif seen.kind == "operation":
+            self.operations[seen.id] = seen
         elif seen.kind == "worker":
             self.workers[seen.id] = seen
         elif seen.kind == "queue":
@@ -233,13 +256,9 @@ class Field:
             " from pg_proc p where p.pronamespace = 'pgq'::regnamespace"
         ):
             self._types[verb] = dict(zip(names or [], types, strict=True))
-        for queue in QUEUES:
-            for priority in PRIORITIES:
-                for suspect in (False, True):
-                    (lane,) = owner.execute(
-                        "select pgq._lane(%s, %s, %s)", [queue, priority, suspect]
-                    ).fetchone() or (0,)
-                    self.lanes[lane] = (queue, priority, suspect)
+        for kind in itertools.product(QUEUES, PRIORITIES, (False, True), (False, True)):
+            (lane,) = owner.execute("select pgq._lane(%s, %s, %s, %s)", kind).fetchone() or (0,)
+            self.lanes[lane] = kind
         return self
 
     def __exit__(

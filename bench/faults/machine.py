@@ -18,7 +18,7 @@ from psycopg import sql
 
 from faults import model
 from faults.field import OWNER, PRIORITIES, QUEUES, SESSIONS, Field, Sight
-from faults.model import HOUR, Broken, Item, Job, Model, Pair, Refused
+from faults.model import HOUR, Broken, Item, Job, Model, Operation, Pair, Refused
 from faults.witness import Witness
 
 T = TypeVar("T")
@@ -28,16 +28,22 @@ FEW = st.lists(PICK, min_size=1, max_size=4)
 LIMIT = st.sampled_from([1, 2, 3, 10])
 DELAY = st.sampled_from([timedelta(0), HOUR])
 ITEM = st.builds(
-    lambda queue, priority, key, most, hours: (queue, priority, key, most, hours),
+    lambda queue, priority, key, most, hours, reserved: (
+        *(queue, priority, key, most),
+        *(hours, reserved),
+    ),
     st.sampled_from(QUEUES),
     st.sampled_from(PRIORITIES),
     st.sampled_from([None, None, "k", "l"]),
     st.sampled_from([None, 1, 3]),
     st.sampled_from([None, None, -1, 1]),
+    st.sampled_from([False, False, False, True]),
 )
+TASKS = ("work", "pgq.work")
+"""The second is reserved for who asks for such."""
 INSERT = sql.SQL(
     "insert into pgq.job (task, queue, priority, unique_key, max_attempts, run_at)"
-    " select 'work', i.* from unnest(%(queues)s::text[], %(priorities)s::integer[],"
+    " select i.* from unnest(%(tasks)s::text[], %(queues)s::text[], %(priorities)s::integer[],"
     " %(keys)s::text[], %(most)s::integer[], %(run_ats)s::timestamptz[]) i"
     " returning id"
 )
@@ -95,6 +101,7 @@ class Machine(RuleBasedStateMachine):
         self.ids: list[int] = []
         self.workers: list[int] = []
         self.old: set[int] = set()
+        self.operations: list[int] = []
         for session in (0, 1):
             self.register(session=session)
         self.enqueue_many(session=0, items=items)
@@ -122,7 +129,9 @@ class Machine(RuleBasedStateMachine):
 
     # How a step is played
 
-    def foretold(self, session: int, foretell: Callable[[], T], verb: str, **arguments: Any) -> Any:
+    def foretold(
+        self, session: int, foretell: Callable[[], T], verb: str, /, **arguments: Any
+    ) -> Any:
         """The model's answer and the database's; None when both have refused alike."""
         return self.compared(
             foretell,
@@ -223,9 +232,9 @@ class Machine(RuleBasedStateMachine):
     # Producers
 
     def _item(self, drawn: Any) -> Item:
-        queue, priority, key, most, hours = drawn
+        queue, priority, key, most, hours, reserved = drawn
         run_at = None if hours is None else model.now() + hours * HOUR
-        return Item(queue, priority, key, most, run_at)
+        return Item(queue, priority, key, most, run_at, reserved)
 
     @act(session=SESSION, item=ITEM)
     def enqueue(self, session: int, item: Any) -> None:
@@ -234,7 +243,7 @@ class Machine(RuleBasedStateMachine):
             session,
             lambda: self.model.holders(session, [wanted]),
             "enqueue",
-            task="work",
+            task=TASKS[wanted.reserved],
             queue=wanted.queue,
             priority=wanted.priority,
             unique_key=wanted.key,
@@ -255,7 +264,7 @@ class Machine(RuleBasedStateMachine):
             jobs=json.dumps(
                 [
                     {
-                        "task": "work",
+                        "task": TASKS[item.reserved],
                         "queue": item.queue,
                         "priority": item.priority,
                         "unique_key": item.key,
@@ -281,6 +290,7 @@ class Machine(RuleBasedStateMachine):
                 session,
                 INSERT,
                 {
+                    "tasks": [TASKS[item.reserved] for item in wanted],
                     "queues": [item.queue for item in wanted],
                     "priorities": [item.priority for item in wanted],
                     "keys": [item.key for item in wanted],
@@ -364,9 +374,9 @@ class Machine(RuleBasedStateMachine):
         )
         sight = self.field.look(session)
         if both:
-            (cancelled, lost), ((said_cancelled, said_lost, *_),) = both
-            if (cancelled, lost) != (set(said_cancelled), set(said_lost)):
-                raise Broken(f"heartbeat told {both[1]}, not {both[0]}")
+            expected, ((cancelled, lost, _, drains),) = both
+            if expected != (set(cancelled), set(lost), drains):
+                raise Broken(f"heartbeat told {both[1]}, not {expected}")
             gone = self.witness.changed(session, sight)
             self.model.give_back_unlisted(session, worker, pairs, claims, gone)
         self.witness.compare(session, sight)
@@ -378,6 +388,7 @@ class Machine(RuleBasedStateMachine):
         limits=st.lists(st.sampled_from([0, 1, 2, 5]), min_size=3, max_size=3),
         lease=st.sampled_from([None, None, timedelta(minutes=5), 3 * HOUR]),
         suspects=st.sampled_from([None, None, None, True, False]),
+        reserved=st.booleans(),
     )
     def claim(
         self,
@@ -387,6 +398,7 @@ class Machine(RuleBasedStateMachine):
         limits: list[int],
         lease: timedelta | None,
         suspects: bool | None,
+        reserved: bool,
     ) -> None:
         worker = [0, *self.workers][pick % (len(self.workers) + 1)]
         token = UUID(int=len(self.tokens) + 1)
@@ -400,6 +412,7 @@ class Machine(RuleBasedStateMachine):
                 "limits": limits,
                 "lease": lease,
                 "suspects": suspects,
+                "reserved": reserved,
             },
         )
 
@@ -415,6 +428,7 @@ class Machine(RuleBasedStateMachine):
                 "limits": [4, 4, 4],
                 "lease": None,
                 "suspects": None,
+                "reserved": True,
             },
         )
 
@@ -718,6 +732,79 @@ class Machine(RuleBasedStateMachine):
         job = self.some_job(session, pick, "delayed")
         self.exactly(session, lambda: self.model.run_now(session, job), "run_now", id=job)
 
+    @act(
+        session=SESSION,
+        pick=PICK,
+        queue=st.sampled_from([None, *QUEUES]),
+        priority=st.sampled_from([None, *PRIORITIES]),
+        hours=st.sampled_from([None, 1]),
+    )
+    def duplicate(
+        self, session: int, pick: int, queue: str | None, priority: int | None, hours: int | None
+    ) -> None:
+        job = self.ids[pick % len(self.ids)]
+        run_at = None if hours is None else model.now() + hours * HOUR
+        both = self.foretold(
+            session,
+            lambda: self.model.duplicate(session, job, queue, priority, run_at),
+            "duplicate",
+            id=job,
+            queue=queue,
+            priority=priority,
+            run_at=run_at,
+        )
+        if both:
+            item, ((number,),) = both
+            self._add(session, number, item)
+        self.look(session)
+
+    @act(session=SESSION, pick=PICK, on=st.sampled_from([True, False, False]))
+    def drain(self, session: int, pick: int, on: bool) -> None:
+        worker = self.workers[pick % len(self.workers)]
+        self.exactly(
+            session,
+            lambda: self.model.drain(session, worker, on=on),
+            "drain",
+            worker=worker,
+            on=on,
+        )
+
+    @act(
+        session=SESSION,
+        verb=st.sampled_from(list(model.STATES)),
+        queue=st.sampled_from(QUEUES),
+        most=st.sampled_from([None, 1, 3]),
+    )
+    def start_operation(self, session: int, verb: model.Verb, queue: str, most: int | None) -> None:
+        """One at a time: of two nobody could tell which of them moved a job."""
+        if any(self.model.operation(each) for each in range(SESSIONS)):
+            return
+        both = self.foretold(
+            session, lambda: None, "start_operation", verb=verb, queue=queue, limit=most
+        )
+        assert both
+        operation = Operation(both[1][0][0], verb, queue, self.ids[-1], most or DEFAULT_LIMIT)
+        self.operations.append(operation.id)
+        self.model.start_operation(session, operation)
+        self.look(session)
+
+    @act(session=SESSION, pick=PICK)
+    def stop_operation(self, session: int, pick: int) -> None:
+        """Of one that nobody holds: it would be waited for."""
+        free = [
+            number
+            for number in self.operations
+            if not self.model.rows.is_busy(session, ("operation", number))
+        ]
+        if free:
+            number = free[-1 - pick % len(free)]
+            self.exactly(
+                session,
+                lambda: self.model.stop_operation(session, number),
+                "stop_operation",
+                id=number,
+            )
+
     @act(session=SESSION, queue=st.sampled_from(QUEUES))
     def pause(self, session: int, queue: str) -> None:
         self.exactly(session, lambda: self.model.pause(session, queue), "pause", queue=queue)
@@ -826,9 +913,32 @@ class Machine(RuleBasedStateMachine):
             raise Broken(f"the audit mended {answer}")
         self.witness.compare(session, sight)
 
+    @act(limit=LIMIT)
+    def operate(self, limit: int) -> None:
+        before = self.field.look(self.idle_session()).operations
+        session, answer, sight = self.upkeep("operate", limit=limit)
+        operation = self.model.operation(session)
+        changed = self.witness.changed(session, sight)
+        asked = sight.requests - set(self.model.rows.all(session, "request"))
+        changed += [job for job, _ in asked]
+        if not len(changed) <= answer <= limit:
+            raise Broken(f"operate answered {answer} of {limit}, but moved {changed}")
+        if operation:
+            seen = sight.operations[operation.id]
+            walked = before[operation.id].n == 0 and seen.n >= operation.up_to
+            self.model.operated(
+                session, changed, limit=limit, done=seen.attempt, state=seen.why, walked=walked
+            )
+        elif changed:
+            raise Broken(f"operate moved {changed}, for no operation")
+        self.witness.compare(session, sight)
+
     @act()
     def tick(self) -> None:
+        """Not while an operation runs: what it moves could not be told from what others do."""
         session, before = self.idle_session(), model.now()
+        if self.model.operation(session):
+            return
         self.model.note_strays()
         self.field.calls["tick"] += 1
         type(self).steps += 1
@@ -987,6 +1097,7 @@ class Machine(RuleBasedStateMachine):
                     "limits": [100] * len(QUEUES),
                     "lease": None,
                     "suspects": None,
+                    "reserved": True,
                 },
             )
             pairs = [(job, token) for job in self.tokens[token][0]]

@@ -7,6 +7,7 @@ is told what was chosen, and raises `Broken` when that was not allowed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -30,11 +31,20 @@ CURSOR = timedelta(seconds=4)
 """Older due jobs are found by a sweep that is made now and then."""
 
 LOST, NO_JOB, ILLEGAL, BUSY, EXPIRED = "PQ001", "PQ002", "PQ003", "PQ007", "PQ008"
+NO_RECORD = "PQ009"
 BLOCKED = "55P03"
 
 Place = Literal["ready", "delayed", "lease", "finished", "dead"]
 Pair = tuple[int, UUID]
-Lane = tuple[str, int, bool]
+Lane = tuple[str, int, bool, bool]
+Verb = Literal["cancel", "retry", "run_now", "purge"]
+STATES: dict[Verb, tuple[str, ...]] = {
+    "cancel": ("scheduled", "ready", "retrying", "running"),
+    "retry": ("dead", "cancelled"),
+    "run_now": ("scheduled", "retrying"),
+    "purge": ("dead",),
+}
+"""In which an operation takes jobs."""
 
 
 class Refused(Exception):
@@ -67,6 +77,8 @@ class Job:
     key: str | None = None
     max_attempts: int | None = None
     run_at: datetime | None = None
+    reserved: bool = False
+    """For who asks for such."""
     place: Place = "ready"
     attempt: int = 0
     crashes: int = 0
@@ -128,6 +140,20 @@ class Item:
     key: str | None
     max_attempts: int | None
     run_at: datetime | None
+    reserved: bool = False
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A verb for many jobs of a queue, and how far it is."""
+
+    id: int
+    verb: Verb
+    queue: str
+    up_to: int
+    most: int
+    state: str = "running"
+    done: int = 0
 
 
 def now() -> datetime:
@@ -236,6 +262,7 @@ class Model:
                 key=item.key,
                 max_attempts=item.max_attempts,
                 run_at=item.run_at,
+                reserved=item.reserved,
                 place="delayed" if later else "ready",
                 why="scheduled" if later else "",
                 at=item.run_at if later else None,
@@ -250,8 +277,8 @@ class Model:
 
     def heartbeat(
         self, session: int, worker: int, pairs: Sequence[Pair], *, offline: bool
-    ) -> tuple[set[int], set[int]]:
-        """Jobs that are to be cancelled, and those that are lost."""
+    ) -> tuple[set[int], set[int], bool]:
+        """Jobs that are to be cancelled, those that are lost, and whether to claim nothing."""
         found = self.worker(session, worker)
         if not found:
             raise Refused(EXPIRED)
@@ -265,7 +292,8 @@ class Model:
             "no key update",
         )
         cancelled = {job for job, token in pairs if self._is_unwanted(session, (job, token))}
-        return cancelled, {pair[0] for pair in pairs if not self.leased(session, pair)}
+        lost = {pair[0] for pair in pairs if not self.leased(session, pair)}
+        return cancelled, lost, self._drains(session, worker)
 
     def give_back_unlisted(
         self,
@@ -304,6 +332,7 @@ class Model:
         limits: Sequence[int],
         lease: timedelta | None,
         suspects: bool | None,
+        reserved: bool,
     ) -> None:
         """A claim was answered with these jobs, in this order."""
         waiting = [
@@ -313,6 +342,8 @@ class Model:
             and limits[queues.index(job.queue)]
             and not self.queue(session, job.queue).is_paused
             and suspects in (None, job.suspect)
+            and (reserved or not job.reserved)
+            and not self._drains(session, worker)
         ]
         known = {job.id: job for job in waiting}
         if strange := [job for job in got if job not in known]:
@@ -347,30 +378,25 @@ class Model:
         limits: Sequence[int],
     ) -> None:
         """Limits are kept, suspects come alone, nothing that waits is passed over."""
-        order = [(queues.index(job.queue), job.priority, job.seq) for job in taken]
-        if order != sorted(order):
-            raise Broken(f"claim returned jobs out of order: {order}")
+        if any(_precedes(b, a, queues) for a, b in itertools.combinations(taken, 2)):
+            raise Broken(f"claim returned jobs out of order: {taken}")
         left = [job for job in waiting if job not in taken and (job.id, job.seq) not in self.strays]
         if any(job.suspect for job in taken) or any(job.suspect for job in left):
             if len(taken) != 1 or not taken[0].suspect:
                 raise Broken(f"a suspect waits or was taken, not alone: {taken}")
-            sooner = [
-                job.id
-                for job in left
-                if job.suspect and (queues.index(job.queue), job.priority, job.seq) < order[0]
-            ]
+            sooner = [job.id for job in left if job.suspect and _precedes(job, taken[0], queues)]
             if sooner:
                 raise Broken(f"suspects {sooner} waited for longer than {taken[0].id}")
             return
         for queue, limit in zip(queues, limits, strict=True):
-            mine = [(job.priority, job.seq) for job in taken if job.queue == queue]
+            mine = [job for job in taken if job.queue == queue]
             if len(mine) > limit:
                 raise Broken(f"claim took {len(mine)} of {queue}, its limit was {limit}")
             passed = [
                 job.id
                 for job in left
                 if job.queue == queue
-                and (len(mine) < limit or (job.priority, job.seq) < max(mine, default=(0, 0)))
+                and (len(mine) < limit or any(_precedes(job, each, queues) for each in mine))
             ]
             if passed:
                 raise Broken(f"claim passed over {passed} of {queue}")
@@ -550,12 +576,7 @@ class Model:
         mode: Literal["key share", "update"] = "key share" if job.place == "lease" else "update"
         if self.rows.is_busy(session, job.row, mode):
             raise Refused(BUSY)
-        if job.place == "lease":
-            self.rows.hold(session, job.row, "key share")
-            self.rows.put(session, ("request", job.id, job.token), (job.id, job.token))
-            return "requested"
-        self._finish(session, replace(job, token=None), "cancelled")
-        return "cancelled"
+        return self._stop(session, job)
 
     def cancel_held(self, session: int, pair: Pair) -> None:
         """The holder ends it as cancelled."""
@@ -643,10 +664,60 @@ class Model:
             raise Refused(ILLEGAL)
         if self.rows.is_busy(session, job.row):
             raise Refused(BUSY)
-        at = self.now(session)
-        if job.run_at and job.run_at > at:
-            job = replace(job, run_at=at)
-        self._put(session, _ready(job))
+        self._hasten(session, job)
+
+    def duplicate(
+        self,
+        session: int,
+        number: int,
+        queue: str | None,
+        priority: int | None,
+        run_at: datetime | None,
+    ) -> Item:
+        """What the new job is asked to be."""
+        job = self.job(session, number)
+        if job is None:
+            raise Refused(NO_JOB)
+        return Item(
+            queue or job.queue,
+            priority or job.priority,
+            None,
+            job.max_attempts,
+            run_at,
+            job.reserved,
+        )
+
+    def drain(self, session: int, number: int, *, on: bool) -> bool:
+        """Whether it changed."""
+        if not self.worker(session, number):
+            raise Refused(NO_RECORD)
+        row = ("drain", number)
+        drains = self._drains(session, number)
+        if (on or drains) and self.rows.is_busy(session, row):
+            raise Refused(BLOCKED)
+        if drains != on:
+            self.rows.put(session, row, number if on else None)
+        return drains != on
+
+    def start_operation(self, session: int, operation: Operation) -> None:
+        """An operation was entered."""
+        self.rows.put(session, ("operation", operation.id), operation)
+
+    def stop_operation(self, session: int, number: int) -> bool:
+        """Whether it changed."""
+        operation: Operation | None = self.rows.get(session, ("operation", number))
+        if operation is None:
+            raise Refused(NO_RECORD)
+        is_running = operation.state == "running"
+        if is_running:
+            operation = replace(operation, state="stopped")
+        self.rows.put(session, ("operation", number), operation)
+        return is_running
+
+    def operation(self, session: int) -> Operation | None:
+        """The one that runs, as a session sees it."""
+        found: Iterable[Operation] = self.rows.all(session, "operation")
+        return next((each for each in found if each.state == "running"), None)
 
     def pause(self, session: int, name: str) -> bool:
         """Whether it changed."""
@@ -695,6 +766,74 @@ class Model:
             raise Broken(f"promote left {[job.id for job in late]}, which were due")
         for job in jobs:
             self._put(session, _ready(job))
+
+    def operated(
+        self,
+        session: int,
+        changed: Sequence[int],
+        *,
+        limit: int,
+        done: int,
+        state: str,
+        walked: bool,
+    ) -> None:
+        """The operation that runs moved these jobs or asked for their end. It says how many it has
+        done, and what became of it; `walked` if it had all jobs before it."""
+        operation = self.operation(session)
+        assert operation is not None
+        if self.rows.is_busy(session, ("operation", operation.id)):
+            if changed:
+                raise Broken(f"operate moved {changed}, for an operation that somebody holds")
+            return
+        fitting = [job for job in self.jobs(session) if self._fits(operation, job)]
+        asked = [
+            job for job in fitting if job.token and self._is_unwanted(session, (job.id, job.token))
+        ]
+        if strange := set(changed) - {job.id for job in fitting}:
+            raise Broken(f"operate moved {strange}: {self._told(session, strange)}")
+        count = done - operation.done
+        if not len(changed) <= count <= len(changed) + len(asked):
+            raise Broken(f"operate did {count}, but moved {changed}")
+        if count > limit or done > operation.most or state not in ("running", "done"):
+            raise Broken(f"{operation} did {done}, is {state}; the limit was {limit}")
+        for job in fitting:
+            if job.id in changed:
+                self._operate(session, operation.verb, job)
+        left = [
+            job.id
+            for job in self.jobs(session)
+            if job in fitting
+            and job.id not in changed
+            and job not in asked
+            and not self.rows.is_busy(session, job.row, "key share")
+            and not (operation.verb == "retry" and self._key_is_taken(session, job))
+        ]
+        if walked and done < operation.most and left:
+            raise Broken(f"operate passed over {left}")
+        operation = replace(operation, done=done, state=state)
+        self.rows.put(session, ("operation", operation.id), operation)
+
+    def _fits(self, operation: Operation, job: Job) -> bool:
+        return (
+            job.id <= operation.up_to
+            and job.queue == operation.queue
+            and job.state in STATES[operation.verb]
+        )
+
+    def _operate(self, session: int, verb: Verb, job: Job) -> None:
+        mode: Literal["key share", "update"] = "key share" if job.place == "lease" else "update"
+        if self.rows.is_busy(session, job.row, mode):
+            raise Broken(f"operate moved job {job.id}, which somebody holds")
+        if verb == "purge":
+            self.rows.put(session, job.row, None)
+        elif verb == "run_now":
+            self._hasten(session, job)
+        elif verb == "cancel":
+            self._stop(session, job)
+        elif self._key_is_taken(session, job):
+            raise Broken(f"operate revived job {job.id}, whose key is taken")
+        else:
+            self._revive(session, job)
 
     def expire_workers(self, session: int, clock: datetime) -> None:
         """The lease clock shows this in a round of `reap`: who has expired is offline."""
@@ -791,6 +930,29 @@ class Model:
         self._free_key(session, job)
         self._put(session, replace(job, place="finished", why=outcome, at=None))
 
+    def _stop(self, session: int, job: Job) -> str:
+        if job.place == "lease":
+            self.rows.hold(session, job.row, "key share")
+            self.rows.put(session, ("request", job.id, job.token), (job.id, job.token))
+            return "requested"
+        self._finish(session, replace(job, token=None), "cancelled")
+        return "cancelled"
+
+    def _hasten(self, session: int, job: Job) -> None:
+        at = self.now(session)
+        if job.run_at and job.run_at > at:
+            job = replace(job, run_at=at)
+        self._put(session, _ready(job))
+
+    def _drains(self, session: int, worker: int) -> bool:
+        return self.rows.get(session, ("drain", worker)) is not None
+
+    def _key_is_taken(self, session: int, job: Job) -> bool:
+        key = ("key", job.queue, job.key)
+        return job.key is not None and (
+            self.rows.is_busy(session, key) or self.rows.get(session, key) is not None
+        )
+
     def _cancel(self, session: int, job: Job, *, note: bool = True) -> str:
         if note:
             job = _noted(job, "cancelled", charged=False)
@@ -847,6 +1009,15 @@ class Model:
 
     def _told(self, session: int, jobs: Iterable[int]) -> str:
         return "; ".join(str(self.job(session, job)) for job in jobs)
+
+
+def _precedes(job: Job, other: Job, queues: Sequence[str]) -> bool:
+    """Whether a claim of these queues has to take it first; of two lanes of one priority either
+    may come first."""
+    lane, others = [(queues.index(each.queue), each.priority) for each in (job, other)]
+    return lane < others or (
+        lane == others and job.reserved == other.reserved and job.seq < other.seq
+    )
 
 
 def _ready(job: Job) -> Job:

@@ -49,8 +49,13 @@ class Witness:
             self._differ(f"job {number}", _said(learned, seen), self._seen(seen))
             self._differ(
                 f"job {number} as it was asked for",
-                (learned.queue, learned.priority, learned.run_at),
-                (sight.asked[number].why, sight.asked[number].attempt, sight.asked[number].at),
+                (learned.queue, learned.priority, learned.reserved, learned.run_at),
+                (
+                    sight.asked[number].why,
+                    sight.asked[number].attempt,
+                    sight.asked[number].flag,
+                    sight.asked[number].at,
+                ),
             )
             self._differ(
                 f"the attempts of job {number}",
@@ -69,6 +74,12 @@ class Witness:
         held = {key: model.rows.get(session, ("key", *key.split("/"))) for key in keys}
         self._differ("unique keys", {k: v for k, v in held.items() if v}, sight.keys)
         self._differ("requests", set(model.rows.all(session, "request")), sight.requests)
+        self._differ("who drains", set(model.rows.all(session, "drain")), sight.draining)
+        self._differ(
+            "operations",
+            {each.id: (each.state, each.done) for each in model.rows.all(session, "operation")},
+            {each.id: (each.why, each.attempt) for each in sight.operations.values()},
+        )
         self._differ(
             "workers",
             {worker.id: worker for worker in model.rows.all(session, "worker")},
@@ -134,7 +145,7 @@ def _said(job: Job, seen: Seen) -> tuple[Any, ...]:
     leased = job.place == "lease"
     return (
         job.place,
-        None if job.place == "dead" else (job.queue, job.priority, job.suspect),
+        None if job.place == "dead" else (job.queue, job.priority, job.suspect, job.reserved),
         job.attempt,
         job.crashes if job.place != "finished" else None,
         job.suspect if waits else None,

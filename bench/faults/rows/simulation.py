@@ -25,7 +25,8 @@ VERBS = frozenset(
         *("complete", "complete_many", "fail", "fail_many", "snooze", "decline"),
         *("release", "release_executor", "start", "extend", "log"),
         *("cancel", "retry", "redrive", "purge", "edit", "run_now"),
-        *("pause", "resume", "configure_queue"),
+        *("pause", "resume", "configure_queue", "duplicate", "drain"),
+        *("start_operation", "stop_operation", "operate"),
         *("promote", "reap", "settle", "fold", "partition", "prune", "audit_state", "tick"),
     }
 )
