@@ -6,6 +6,7 @@ import random
 
 from faults.row import Row
 from faults.stage import SLACK, Stage
+from pgq_bench.server import value
 
 RATE = 100
 EVERY = 1.0
@@ -13,6 +14,11 @@ PAUSES = (0.2, 15.0)
 """Seconds that a listener which died waits before the next attempt: at most, at first and ever."""
 LISTENS = 2.0
 """Seconds that it takes a killer to find it listening."""
+LISTENERS = """
+select count(*)
+from pg_stat_activity a
+where a.application_name like 'pgq listener%' and a.backend_type = 'client backend'
+"""
 KILL = """
 select count(*) from (
     select pg_terminate_backend(a.pid)
@@ -43,8 +49,19 @@ def _play(stage: Stage) -> None:
             killed = session.execute(KILL).fetchall()[0][0]
             return f"{killed} listeners" if killed else ""
 
+        def listeners() -> int:
+            return int(value(session, LISTENERS))
+
+        def is_deaf() -> bool:
+            session.execute(KILL)
+            return listeners() == 0
+
         with stage.load(rate=RATE), stage.nemesis(kill, every=EVERY) as nemesis:
             stage.pass_time()
+        # No job comes after this one, whose wake-up would do for it too.
+        stage.wait_until(listeners, 2 * PAUSES[1])
+        stage.wait_until(is_deaf)
+        stage.enqueue(1)
     stage.finish()
     stage.figure("listeners killed", len(nemesis.strikes), least=_least_kills(stage.seconds))
     waits = stage.waits()
