@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A number, and its ratio to what raw SQL does. Ratios have to be large, values small."""
+    """A number, and its ratio to another of the same run."""
 
     step: str
     name: str
@@ -21,6 +21,7 @@ class Figure:
     raw_name: str = ""
     ratio: float | None = None
     least_ratio: float | None = None
+    most_ratio: float | None = None
     most: float | None = None
 
     @property
@@ -28,6 +29,8 @@ class Figure:
         """Whether the target is reached; None when there is none."""
         if self.least_ratio is not None and self.ratio is not None:
             return self.ratio >= self.least_ratio
+        if self.most_ratio is not None and self.ratio is not None:
+            return self.ratio <= self.most_ratio
         if self.most is not None:
             return self.value < self.most
         return None
@@ -64,6 +67,8 @@ class Figure:
     def _target(self) -> str:
         if self.least_ratio is not None:
             return f"ratio ≥ {self.least_ratio:g}"
+        if self.most_ratio is not None:
+            return f"ratio ≤ {self.most_ratio:g}"
         return f"< {self.most:g} {self.unit}" if self.most is not None else ""
 
 

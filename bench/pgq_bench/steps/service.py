@@ -27,7 +27,8 @@ Enter = Callable[[], Awaitable[object]]
 
 def run(bench: Bench) -> Iterator[Figure]:
     """Single submits by one client and many, batches, and what listeners cost."""
-    with bench.server.fresh() as dsn, opened(dsn) as session, serving(dsn) as address:
+    yield _listening(bench)
+    with bench.server.fresh() as dsn, serving(dsn) as address:
         for name, clients, batch, least in (
             ("single, 1 client", 1, 1, 0.5),
             (f"single, {CLIENTS} clients", CLIENTS, 1, None),
@@ -47,12 +48,17 @@ def run(bench: Bench) -> Iterator[Figure]:
                 raw_name="by the same number of callers of App.enqueue",
                 least_ratio=least,
             )
+
+
+def _listening(bench: Bench) -> Figure:
+    """Of a queue at rest, so that it is the listeners who are counted."""
+    with bench.server.fresh() as dsn, opened(dsn) as session, serving(dsn) as address:
         bench.say(f"service: {LISTENERS} listeners")
         one, many = (
             anyio.run(_statements, address, session, listeners, bench.seconds)
             for listeners in (1, LISTENERS)
         )
-    yield Figure(
+    return Figure(
         step="service",
         name=f"{LISTENERS:,} open event streams",
         value=many,
@@ -60,7 +66,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         raw=one,
         raw_name="with one",
         ratio=many / one,
-        most=1.5,
+        most_ratio=1.1,
     )
 
 
@@ -117,7 +123,7 @@ async def _repeated(enter: Enter, until: float) -> int:
     return done
 
 
-async def _statements(address: Address, session: Session, listeners: int, most: float) -> float:
+async def _statements(address: Address, session: Session, listeners: int, least: float) -> float:
     """Of the whole database, each second, while so many listen."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -125,7 +131,7 @@ async def _statements(address: Address, session: Session, listeners: int, most: 
     for _ in range(listeners):
         clients.append(await Client.opened(address))
         await clients[-1].listen("/api/v1/events")
-    seconds = max(5.0, most)
+    seconds = max(10.0, least)
     await asyncio.sleep(2)
     before, begun = _counted(session), time.perf_counter()
     await asyncio.sleep(seconds)
