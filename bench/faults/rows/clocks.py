@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from faults import faketime
 from faults.interruptions import interruptions, workers_expired
 from faults.row import Row
-from faults.stage import Stage
+from faults.stage import PATIENCE, Stage
 from pgq_bench.server import value
 
 STEADY, VICTIMS = 2, 2
@@ -86,7 +86,8 @@ def _play(stage: Stage) -> None:
         stage.server.start()
         with stage.nemesis(step, every=every) as again:
             stage.pass_time(stage.seconds / 2)
-    stage.finish()
+    # Jobs that the outage stopped take as long again.
+    stage.finish(max(PATIENCE, stage.seconds))
 
     with stage.session() as session:
         expired = workers_expired(session)
