@@ -36,6 +36,14 @@ def connect(dsn: str, *, autocommit: bool = True) -> Conn:
     return session
 
 
+@contextmanager
+def acting(session: Conn, role: str) -> Iterator[None]:
+    """What is done as another role, in one transaction, so that a pooler is no matter."""
+    with session.transaction():
+        session.execute(f"set local role {role}")
+        yield
+
+
 def rows(conn: Conn, query: str, params: Any = None) -> list[Row]:
     with conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute(query, params)

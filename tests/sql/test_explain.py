@@ -7,6 +7,7 @@ import pytest
 from sql.states import STATES, assert_refuses_unknown_jobs, job_in
 from sql.support import (
     Conn,
+    acting,
     answer,
     call,
     claim,
@@ -213,6 +214,5 @@ def test_job_in_no_state_is_damaged(conn: Conn) -> None:
 
 def test_viewer_may_ask(conn: Conn, dsn: str) -> None:
     job = job_in(conn, "ready")
-    with connect(dsn) as viewer:
-        viewer.execute("set role pgq_viewer")
+    with connect(dsn) as viewer, acting(viewer, "pgq_viewer"):
         assert viewer.execute("select reason from pgq.explain(%s)", [job]).fetchall()

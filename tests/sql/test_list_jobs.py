@@ -7,6 +7,7 @@ import pytest
 from sql.states import STATES, job_in
 from sql.support import (
     Conn,
+    acting,
     answer,
     call,
     claim,
@@ -243,14 +244,14 @@ def test_huge_number_is_compared_as_it_was_sent(conn: Conn) -> None:
 def test_who_may_not_see_payloads_cannot_search_them(conn: Conn, dsn: str) -> None:
     job = with_payload(conn, '{"secret": "s3"}')
     with connect(dsn) as other:
-        other.execute("set role pgq_viewer")
-        assert listed(other) == [job]
+        with acting(other, "pgq_viewer"):
+            assert listed(other) == [job]
         for verb in ("list_jobs", "count_jobs"):
-            with refused("42501") as said:
+            with refused("42501") as said, acting(other, "pgq_viewer"):
                 call(other, verb, path=["secret"], value="s3")
         assert "pgq_operator" in said.hint
-        other.execute("set role pgq_admin")
-        assert listed(other, path=["secret"], value="s3") == [job]
+        with acting(other, "pgq_admin"):
+            assert listed(other, path=["secret"], value="s3") == [job]
 
 
 @pytest.mark.parametrize("wanted", [None, "ready"])

@@ -5,6 +5,7 @@ import pytest
 from sql.states import STATES, crashed, job_in
 from sql.support import (
     Conn,
+    acting,
     answer,
     call,
     claim,
@@ -247,8 +248,7 @@ def test_what_cannot_be_told_of_a_queue_counts_as_other(conn: Conn) -> None:
 
 
 def test_viewer_may_read_it(conn: Conn, dsn: str) -> None:
-    with connect(dsn) as session:
-        session.execute("set role pgq_viewer")
+    with connect(dsn) as session, acting(session, "pgq_viewer"):
         assert call(session, "metrics")
 
 

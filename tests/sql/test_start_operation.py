@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sql.states import job_in
-from sql.support import Conn, answer, call, connect, insert, refused, value
+from sql.support import Conn, acting, answer, call, connect, insert, refused, value
 
 
 def told(conn: Conn, operation: int) -> dict[str, Any]:
@@ -73,14 +73,14 @@ def test_bad_argument_is_refused(conn: Conn, bad: dict[str, Any]) -> None:
 
 def test_only_operators_start_one(conn: Conn, dsn: str) -> None:
     with connect(dsn) as other:
-        other.execute("set role pgq_operator")
-        operation = answer(other, "start_operation", verb="cancel", path=["a"], value="1")
-        other.execute("set role pgq_viewer")
-        assert told(other, operation)["filter"] == {"path": ["a"], "value": "1"}
+        with acting(other, "pgq_operator"):
+            operation = answer(other, "start_operation", verb="cancel", path=["a"], value="1")
+        with acting(other, "pgq_viewer"):
+            assert told(other, operation)["filter"] == {"path": ["a"], "value": "1"}
         for verb, arguments in (
             ("start_operation", {"verb": "cancel", "queue": "q"}),
             ("stop_operation", {"id": operation}),
             ("operate", {}),
         ):
-            with refused("42501"):
+            with refused("42501"), acting(other, "pgq_viewer"):
                 answer(other, verb, **arguments)
