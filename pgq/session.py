@@ -10,7 +10,7 @@ import psycopg
 from psycopg import generators
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import TupleRow
 
@@ -19,24 +19,35 @@ from pgq.connections import Rows, Statement
 
 CANCEL_TIMEOUT = 5.0
 """Seconds that the server is given to hear that a statement is no longer wanted."""
+LOOK = 0.2
+"""Seconds after which an answer is looked for though nobody said that it is there: of a socket with
+an error, uvloop says nothing at all."""
 STATEMENTS = 100
-"""Most statements that are prepared in a session; others go through a cursor."""
+"""Most statements that are prepared in a session."""
 
 
 class Session:
     """A session in autocommit, for one statement at a time.
 
-    Statements are prepared when they are first used and sent without a cursor, whose work takes
-    longer than the server's; unless there is a `pooler` between us and the server, which may give
+    Statements are sent without a cursor, whose work takes longer than the server's, and prepared
+    when they are first used; unless there is a `pooler` between us and the server, which may give
     each transaction another session.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection[TupleRow], *, pooler: bool) -> None:
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[TupleRow],
+        *,
+        pooler: bool,
+        binary: bool = False,
+    ) -> None:
+        """`binary` is how rows come."""
         self.pgconn: PGconn = connection.pgconn
         self.connection = connection
         """For transactions and pipelines. It prepares nothing itself: after a rollback psycopg
         deallocates all that is prepared, ours too."""
         self._room = 0 if pooler else STATEMENTS
+        self._format = Format(binary)
         self._transformer = Transformer(connection)
         self._names: dict[tuple[str, tuple[int, ...]], bytes] = {}
 
@@ -51,11 +62,13 @@ class Session:
         )
         types, formats = self._transformer.types or (), self._transformer.formats
         name = self._names.get((statement.sql, types))
-        if name is None:
-            if len(self._names) >= self._room:
-                return await connections.fetch(self.connection, statement)
+        if name is None and len(self._names) < self._room:
             name = await self._prepare(statement.sql, types)
-        self.pgconn.send_query_prepared(name, values, formats)
+        if name is None:
+            query = connections.render(statement.sql, "$").encode()
+            self.pgconn.send_query_params(query, values, types, formats, self._format)
+        else:
+            self.pgconn.send_query_prepared(name, values, formats, self._format)
         return self._rows(await self._results())
 
     async def close(self) -> None:
@@ -80,41 +93,55 @@ class Session:
         """What the server answers to what was sent."""
         if self.pgconn.flush():
             return await self.connection.wait(generators.execute(self.pgconn))
-        loop = asyncio.get_running_loop()
-        answer = _Answer(self.pgconn, loop.create_future())
-        loop.add_reader(self.pgconn.socket, answer.read)
+        answer = _Answer(self.pgconn)
         try:
             return await answer.complete
         except asyncio.CancelledError:
+            answer.stop()
             with anyio.CancelScope(shield=True), suppress(psycopg.Error):
                 await self.connection.cancel_safe(timeout=CANCEL_TIMEOUT)
             raise
-        finally:
-            loop.remove_reader(self.pgconn.socket)
 
 
 class _Answer:
     """Collects results as they come."""
 
-    def __init__(self, pgconn: PGconn, complete: asyncio.Future[list[PGresult]]) -> None:
-        self.complete = complete
+    def __init__(self, pgconn: PGconn) -> None:
         self._pgconn = pgconn
         self._results: list[PGresult] = []
+        self._loop = asyncio.get_running_loop()
+        self._socket = pgconn.socket
+        self.complete: asyncio.Future[list[PGresult]] = self._loop.create_future()
+        self._loop.add_reader(self._socket, self._read)
+        self._timer = self._loop.call_later(LOOK, self._look)
 
-    def read(self) -> None:
-        """Take what has come."""
-        if self.complete.done():
-            return
+    def stop(self) -> None:
+        """Read no more."""
+        self._loop.remove_reader(self._socket)
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(LOOK, self._look)
+        self._read()
+
+    def _read(self) -> None:
         try:
             self._pgconn.consume_input()
             while not self._pgconn.is_busy():
                 result = self._pgconn.get_result()
                 if result is None:
-                    self.complete.set_result(self._results)
+                    self._end()
                     return
                 self._results.append(result)
         except psycopg.Error as error:
-            if self._results:
-                self.complete.set_result(self._results)
-            else:
-                self.complete.set_exception(error)
+            self._end(error)
+
+    def _end(self, error: psycopg.Error | None = None) -> None:
+        # At once: libpq has closed a socket that failed, and the next to be opened has its number.
+        self.stop()
+        if self.complete.done():
+            return
+        if self._results or error is None:
+            self.complete.set_result(self._results)
+        else:
+            self.complete.set_exception(error)

@@ -6,15 +6,16 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import psycopg
 import pytest
+import uvloop
 
-from pgq import App, ConfigError, SchemaMismatch, Unavailable, session, sessions
+from pgq import App, ConfigError, SchemaMismatch, Unavailable, database, session, sessions
 from pgq.connections import Statement
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -41,6 +42,50 @@ async def test_a_session_that_the_server_ended_is_replaced_unnoticed(app: App, r
     assert end_sessions(rows) > 1
     for _ in range(3):
         await app.enqueue("mail")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_session_that_ends_while_it_waits_leaves_its_socket_s_number_to_the_next(
+    dsn: str, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    async def play() -> None:
+        first = await database.connect_async(dsn)
+        number = first.fileno()
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            await session.Session(first, pooler=False).fetch(
+                Statement("select pg_terminate_backend(pg_backend_pid())")
+            )
+        second = await database.connect_async(dsn)
+        assert second.fileno() == number
+        rows = await session.Session(second, pooler=False).fetch(Statement("select 1"))
+        assert list(rows) == [(1,)]
+        await second.close()
+
+    run(play())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_statement_fails_whose_server_ended_before_it_had_read_everything(
+    dsn: str, conn: psycopg.Connection[Any], run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    async def play() -> None:
+        connection = await database.connect_async(dsn, application_name="pgq client")
+        waits = Statement("select pg_advisory_lock(1)")
+        with anyio.fail_after(30):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_fails(session.Session(connection, pooler=False).fetch(waits)))
+                await anyio.to_thread.run_sync(until_blocked, conn)
+                os.write(connection.fileno(), b"S\0\0\0\4")
+                pid = connection.info.backend_pid
+                conn.execute("select pg_terminate_backend(%s, 10000)", [pid])
+
+    conn.execute("select pg_advisory_lock(1)")
+    run(play())
+
+
+async def _fails(answer: Awaitable[Any]) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        await answer
 
 
 def test_a_sync_session_that_the_server_ended_is_replaced_unnoticed(dsn: str, rows: Rows) -> None:

@@ -11,8 +11,8 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.rows import TupleRow
 
+from pgq.connections import Rows
 from pgq.errors import PgqError, Unavailable, WorkerExpired
 from pgq_worker import arrays, logs
 from pgq_worker.dispatcher import Dispatcher
@@ -32,13 +32,11 @@ STREAK = 20
 
 CLAIM = (
     "select id, queue, task, payload, attempt, max_attempts, extract(epoch from timeout)::float8, "
-    "suspect, headers from pgq.claim(p_worker => %s, p_executor => %s, p_token => %s::uuid, "
-    "p_queues => %s::text[], p_limits => %s::integer[], p_suspects => %s, "
-    "p_reserved => %s)"
+    "suspect, headers from pgq.claim(p_worker => ?, p_executor => ?, p_token => ?::uuid, "
+    "p_queues => ?::text[], p_limits => ?::integer[], p_suspects => ?, "
+    "p_reserved => ?)"
 )
-AWAIT = (
-    "select pgq.await_jobs(p_worker => %s, p_executor => %s, p_queues => %s::text[], p_slots => %s)"
-)
+AWAIT = "select pgq.await_jobs(p_worker => ?, p_executor => ?, p_queues => ?::text[], p_slots => ?)"
 
 
 class Claims:
@@ -209,7 +207,7 @@ class Claims:
         self._turn = len(names) if 0 < len(names) < len(self._queues) else 1
         return names, [shares[queue] for queue in names]
 
-    async def _insist(self, token: UUID, names: list[str], limits: list[int]) -> list[TupleRow]:
+    async def _insist(self, token: UUID, names: list[str], limits: list[int]) -> Rows:
         """Claim with one token, over and over while the database is away.
 
         What an answer that was lost had brought, the next one brings again.

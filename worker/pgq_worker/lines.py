@@ -32,9 +32,9 @@ _NOT_HANDLERS = ("pgq.worker", "opentelemetry.")
 _LEVELS = frozenset(get_args(Level))
 
 LOG_MANY = (
-    "select id from pgq.log_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
-    "p_messages => %s::text[], p_levels => %s::text[], p_progresses => %s::real[], "
-    "p_ages => %s::float8[])"
+    "select id from pgq.log_many(p_ids => ?::bigint[], p_tokens => ?::uuid[], "
+    "p_messages => ?::text[], p_levels => ?::text[], p_progresses => ?::real[], "
+    "p_ages => ?::float8[])"
 )
 
 _Line = tuple[int, bytes, str, str, float | None, float]

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import psycopg
@@ -113,21 +113,22 @@ class Listener:
         """Take what comes while no statement runs, straight from the event loop."""
         loop, link, number = asyncio.get_running_loop(), connection.pgconn, connection.fileno()
 
-        def read() -> None:
-            try:
-                link.consume_input()
-            except psycopg.OperationalError:
-                loop.remove_reader(number)
-                self._roused.set()  # the next statement fails
-                return
-            while (note := link.notifies()) is not None:
-                self._receive(note.extra.decode(errors="replace"))
+        with ExitStack() as reading:
 
-        loop.add_reader(number, read)
-        try:
+            def read() -> None:
+                try:
+                    link.consume_input()
+                except psycopg.OperationalError:
+                    # libpq has closed the socket, and the next to be opened has its number.
+                    reading.close()
+                    self._roused.set()  # the next statement fails
+                    return
+                while (note := link.notifies()) is not None:
+                    self._receive(note.extra.decode(errors="replace"))
+
+            loop.add_reader(number, read)
+            reading.callback(loop.remove_reader, number)
             yield
-        finally:
-            loop.remove_reader(number)
 
     def _receive(self, message: str) -> None:
         if message == self._proof:

@@ -32,14 +32,14 @@ State = Literal["available", "busy", "draining", "offline"]
 
 REGISTER = (
     "select worker, extract(epoch from lease)::float8, extract(epoch from heartbeat)::float8, "
-    "extract(epoch from poll)::float8, solo_children from pgq.register_worker(p_name => %s, "
-    "p_queues => %s::text[], p_slots => %s, p_info => %s::json, p_token => %s::uuid)"
+    "extract(epoch from poll)::float8, solo_children from pgq.register_worker(p_name => ?, "
+    "p_queues => ?::text[], p_slots => ?, p_info => ?::json, p_token => ?::uuid)"
 )
 HEARTBEAT = (
     "select cancelled, lost, suspects, drain, extract(epoch from clock_timestamp())::float8 "
-    "from pgq.heartbeat(p_worker => %s, "
-    "p_ids => %s::bigint[], p_tokens => %s::uuid[], p_busy => %s, p_state => %s, "
-    "p_token => %s::uuid, p_claims => %s::uuid[], p_beat => %s)"
+    "from pgq.heartbeat(p_worker => ?, "
+    "p_ids => ?::bigint[], p_tokens => ?::uuid[], p_busy => ?, p_state => ?, "
+    "p_token => ?::uuid, p_claims => ?::uuid[], p_beat => ?)"
 )
 
 

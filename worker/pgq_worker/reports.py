@@ -10,9 +10,9 @@ from typing import cast
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import TupleRow
 
 from pgq import errors
+from pgq.connections import Rows
 from pgq_worker import arrays, logs
 from pgq_worker.jobs import ClaimedJob
 from pgq_worker.outcomes import (
@@ -39,23 +39,23 @@ OTHERS_PAUSE = 0.02
 """And what did not succeed, which is rarer."""
 
 COMPLETE_MANY = (
-    "select id, outcome from pgq.complete_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
-    "p_results => %s::json[], p_ran_seconds => %s::float8[])"
+    "select id, outcome from pgq.complete_many(p_ids => ?::bigint[], p_tokens => ?::uuid[], "
+    "p_results => ?::json[], p_ran_seconds => ?::float8[])"
 )
 FAIL_MANY = (
-    "select id, state from pgq.fail_many(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
-    "p_error_classes => %s::text[], p_messages => %s::text[], p_tracebacks => %s::text[], "
-    "p_permanents => %s::boolean[], "
-    "p_retry_ins => array(select make_interval(secs => s) from unnest(%s::float8[]) "
-    "with ordinality u (s, n) order by n), p_reasons => %s::text[], p_ran_seconds => %s::float8[])"
+    "select id, state from pgq.fail_many(p_ids => ?::bigint[], p_tokens => ?::uuid[], "
+    "p_error_classes => ?::text[], p_messages => ?::text[], p_tracebacks => ?::text[], "
+    "p_permanents => ?::boolean[], "
+    "p_retry_ins => array(select make_interval(secs => s) from unnest(?::float8[]) "
+    "with ordinality u (s, n) order by n), p_reasons => ?::text[], p_ran_seconds => ?::float8[])"
 )
 RELEASE = (
-    "select id from pgq.release(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
-    "p_begun => %s::boolean[])"
+    "select id from pgq.release(p_ids => ?::bigint[], p_tokens => ?::uuid[], "
+    "p_begun => ?::boolean[])"
 )
-DECLINE = "select id, state from pgq.decline(p_ids => %s::bigint[], p_tokens => %s::uuid[])"
-SNOOZE = "select pgq.snooze(p_id => %s, p_token => %s::uuid, p_delay => make_interval(secs => %s))"
-CANCEL = "select pgq.cancel(p_id => %s, p_token => %s::uuid, p_reason => %s)"
+DECLINE = "select id, state from pgq.decline(p_ids => ?::bigint[], p_tokens => ?::uuid[])"
+SNOOZE = "select pgq.snooze(p_id => ?, p_token => ?::uuid, p_delay => make_interval(secs => ?))"
+CANCEL = "select pgq.cancel(p_id => ?, p_token => ?::uuid, p_reason => ?)"
 
 Report = tuple[ClaimedJob, Outcome]
 
@@ -251,8 +251,8 @@ class Reports:
         self._give([(job, outcome)])
 
     async def _divided(
-        self, batch: list[Report], store: Callable[[list[Report]], Awaitable[list[TupleRow]]]
-    ) -> list[TupleRow]:
+        self, batch: list[Report], store: Callable[[list[Report]], Awaitable[Rows]]
+    ) -> Rows:
         """Store a batch; when the database refuses it, its halves, down to the one at fault."""
         try:
             return await store(batch)
@@ -265,7 +265,7 @@ class Reports:
                 ]
             return await self._refused(batch[0], error)
 
-    async def _refused(self, report: Report, error: Exception) -> list[TupleRow]:
+    async def _refused(self, report: Report, error: Exception) -> Rows:
         job, outcome = report
         log.error("the database refused what it came to: %s", error, extra=logs.about(job))
         if isinstance(outcome, Released | Declined):

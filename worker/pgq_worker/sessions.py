@@ -14,7 +14,9 @@ from psycopg.rows import TupleRow
 from psycopg.types.string import ByteaBinaryLoader
 
 from pgq import database
+from pgq.connections import Rows, Statement
 from pgq.errors import SchemaMismatch, Unavailable
+from pgq.session import Session as OpenSession
 from pgq_worker import logs
 
 log = logs.get("database")
@@ -37,7 +39,7 @@ class Session:
         self._dsn = dsn
         self._name = name
         self._prepare = prepare
-        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+        self._session: OpenSession | None = None
         self._lock = asyncio.Lock()
         self._failing = False
         self.opened = 0
@@ -49,7 +51,7 @@ class Session:
         values: Sequence[Any] = (),
         *,
         timeout: float = 30.0,  # noqa: ASYNC109
-    ) -> list[TupleRow]:
+    ) -> Rows:
         """Run a statement. Raises `Unavailable` when the database did not answer in time."""
         async with self._lock:
             try:
@@ -71,7 +73,7 @@ class Session:
         values: Sequence[Any] = (),
         *,
         timeout: float = 30.0,  # noqa: ASYNC109
-    ) -> list[TupleRow]:
+    ) -> Rows:
         """`fetch`, over and over while the database is away: for what may be repeated."""
         delay = _SHORTEST
         while True:
@@ -91,46 +93,42 @@ class Session:
 
     def sever(self) -> None:
         """Shut the socket: what waits for an answer on it fails at once."""
-        if self._connection is not None:
-            shut(self._connection)
+        if self._session is not None:
+            shut(self._session.connection)
 
     async def close(self) -> None:
         await self._drop()
 
-    async def _once(
-        self, query: LiteralString, values: Sequence[Any], seconds: float
-    ) -> list[TupleRow]:
-        is_new = self._connection is None
-        connection = self._connection or await self._open(seconds)
+    async def _once(self, query: LiteralString, values: Sequence[Any], seconds: float) -> Rows:
+        is_new = self._session is None
+        session = self._session or await self._open(seconds)
         timer = asyncio.get_running_loop().call_later(seconds, self.sever)
         try:
             with database.translated(self._dsn):
                 if is_new:
                     # libpq reads what its buffer holds, which grows to the largest row so far.
-                    await connection.execute("select repeat(' ', %s)", [_BUFFER])
-                cursor = await connection.execute(query, values or None, binary=True)
-                return await cursor.fetchall() if cursor.description else []
+                    await session.fetch(Statement("select repeat(' ', ?)", [_BUFFER]))
+                return await session.fetch(Statement(query, values))
         finally:
             timer.cancel()
-            if connection.closed:
-                self._connection = None
+            if session.connection.closed:
+                self._session = None
 
-    async def _open(self, seconds: float) -> psycopg.AsyncConnection[TupleRow]:
+    async def _open(self, seconds: float) -> OpenSession:
         try:
             async with asyncio.timeout(max(seconds, 2.0)):
                 connection = await database.connect_async(self._dsn, application_name=self._name)
         except TimeoutError:
             raise Unavailable("the database does not answer") from None
         self.opened += 1
-        connection.prepare_threshold = 0 if self._prepare else None
         connection.adapters.register_loader("json", ByteaBinaryLoader)
-        self._connection = connection
-        return connection
+        self._session = OpenSession(connection, pooler=not self._prepare, binary=True)
+        return self._session
 
     async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     def _note(self, error: Exception) -> None:
         if not self._failing:

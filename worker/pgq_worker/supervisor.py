@@ -14,6 +14,7 @@ from uuid import UUID
 import anyio
 import psycopg
 
+from pgq.connections import Rows
 from pgq.errors import ConfigError, PgqError
 from pgq.sd_notify import Notifier
 from pgq.upkeep import PATIENT, PROMPT, Upkeep
@@ -38,12 +39,12 @@ _TICK = 0.2
 HELD = (
     "select j.id, j.queue, j.task, null, j.attempt, j.max_attempts, "
     "extract(epoch from j.timeout)::float8, j.suspect, p.headers::text "
-    "from pgq.get_jobs(p_ids => %s::bigint[]) as j "
+    "from pgq.get_jobs(p_ids => ?::bigint[]) as j "
     "cross join lateral pgq.get_payload(p_id => j.id) as p"
 )
 RELEASE_EXECUTOR = (
-    "select id, state from pgq.release_executor(p_worker => %s, p_executor => %s, "
-    "p_begun => %s::bigint[])"
+    "select id, state from pgq.release_executor(p_worker => ?, p_executor => ?, "
+    "p_begun => ?::bigint[])"
 )
 
 
@@ -316,7 +317,7 @@ class Supervisor:
             return {}
         return {row[0]: ClaimedJob(cast(Row, row), tokens[row[0]]) for row in rows}
 
-    def _note(self, rows: list[Any], known: dict[int, ClaimedJob]) -> None:
+    def _note(self, rows: Rows, known: dict[int, ClaimedJob]) -> None:
         for job_id, state in rows:
             log.warning(
                 "the process that held it died", extra={**_about(job_id, known), "state": state}

@@ -21,8 +21,8 @@ NOTED_AFTER = 1.0
 """Seconds after which the database is told that a handler runs."""
 
 START = (
-    "select id from pgq.start(p_ids => %s::bigint[], p_tokens => %s::uuid[], "
-    "p_ran_seconds => %s::float8[])"
+    "select id from pgq.start(p_ids => ?::bigint[], p_tokens => ?::uuid[], "
+    "p_ran_seconds => ?::float8[])"
 )
 
 
