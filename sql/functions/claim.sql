@@ -46,6 +46,9 @@ declare
     v_claimed   timestamptz;
     v_until     timestamptz;
     v_lanes     bigint[];
+    v_rows      tid[];
+    v_taken     pgq.ready;
+    v_waited    double precision;
     v_low       bigint;
     v_high      bigint;
 begin
@@ -83,25 +86,27 @@ begin
     if p_lease is not null or p_worker = 0 then
         v_expires := pgq._clock() + coalesce(p_lease, (select s.lease from pgq.setting s));
     end if;
-    select
-        array_agg(l.job_id order by l.seq),
-        array_agg(l.attempt order by l.seq),
-        min(l.job_id),
-        max(l.job_id),
-        bool_or(l.suspect),
-        min(l.claimed_at),
-        min(l.expires_at)
-    into v_ids, v_attempts, v_low, v_high, v_suspect, v_claimed, v_until
-    from pgq.lease f
-    cross join lateral (
-        select l.*
-        from pgq.lease l
-        where l.seq between f.seq and f.seq + 100000
-            and l.token = p_token
-        offset 0
-    ) l
-    where f.token = p_token
-        and f.first;
+    if exists (select from pgq.lease f where f.token = p_token and f.first) then
+        select
+            array_agg(l.job_id order by l.seq),
+            array_agg(l.attempt order by l.seq),
+            min(l.job_id),
+            max(l.job_id),
+            bool_or(l.suspect),
+            min(l.claimed_at),
+            min(l.expires_at)
+        into v_ids, v_attempts, v_low, v_high, v_suspect, v_claimed, v_until
+        from pgq.lease f
+        cross join lateral (
+            select l.*
+            from pgq.lease l
+            where l.seq between f.seq and f.seq + 100000
+                and l.token = p_token
+            offset 0
+        ) l
+        where f.token = p_token
+            and f.first;
+    end if;
 
     if v_ids is null and not exists (select from pgq.drain_request d where d.worker = p_worker) then
         v_claimed := now();
@@ -114,46 +119,87 @@ begin
             else '{f}'
         end
         loop
-            with taken as (
-                delete from pgq.ready r
-                where r.ctid = any (array(
+            v_rows := array(
+                select x.ctid
+                from (
+                    select u.queue, sum(u.most) as most
+                    from unnest(p_queues, p_limits) with ordinality u (queue, most, n)
+                    where u.most > 0
+                        and not exists (select from pgq._paused_queue p where p.queue = u.queue)
+                    group by u.queue
+                    order by min(u.n)
+                ) q
+                cross join lateral (
                     select x.ctid
                     from (
-                        select u.queue, sum(u.most) as most
-                        from unnest(p_queues, p_limits) with ordinality u (queue, most, n)
-                        where u.most > 0
-                            and not exists (select from pgq._paused_queue p where p.queue = u.queue)
-                        group by u.queue
-                        order by min(u.n)
-                    ) q
+                        select distinct l.priority, l.reserved = v_turn as later, l.lane
+                        from pgq.lane l
+                        where l.queue = q.queue
+                            and l.suspect = v_suspect
+                            and (p_reserved or not l.reserved)
+                        order by l.priority, later, l.lane
+                    ) l
                     cross join lateral (
                         select x.ctid
-                        from (
-                            select distinct l.priority, l.reserved = v_turn as later, l.lane
-                            from pgq.lane l
-                            where l.queue = q.queue
-                                and l.suspect = v_suspect
-                                and (p_reserved or not l.reserved)
-                            order by l.priority, later, l.lane
-                        ) l
-                        cross join lateral (
-                            select x.ctid
-                            from pgq.ready x
-                            where x.lane = l.lane
-                                and x.seq >= coalesce((
-                                    select f.floor
-                                    from pgq.floor f
-                                    where f.lane = l.lane
-                                    order by f.floor desc
-                                    limit 1
-                                ), 0)
-                            order by x.seq
-                            for update skip locked
-                        ) x
-                        limit q.most
+                        from pgq.ready x
+                        where x.lane = l.lane
+                            and x.seq >= coalesce((
+                                select f.floor
+                                from pgq.floor f
+                                where f.lane = l.lane
+                                order by f.floor desc
+                                limit 1
+                            ), 0)
+                        order by x.seq
+                        for update skip locked
                     ) x
-                    limit case when v_suspect then 1 else p_limit end
-                ))
+                    limit q.most
+                ) x
+                limit case when v_suspect then 1 else p_limit end
+            );
+            exit when v_rows <> '{}';
+        end loop;
+        -- The usual case of a worker with nothing to do, in less time than the statement for many takes.
+        if cardinality(v_rows) = 1 then
+            delete from pgq.ready r where r.ctid = v_rows[1] returning r.* into v_taken;
+            v_lanes := array[v_taken.lane];
+            v_waited := greatest(date_part('epoch', v_claimed - v_taken.due_at), 0);
+            insert into pgq.lease (
+                job_id, worker, executor, token, lane, attempt, crashes, suspect, has_key, first,
+                unknown_since, expires_at, waited
+            )
+            values (
+                v_taken.job_id,
+                p_worker,
+                p_executor,
+                p_token,
+                v_taken.lane,
+                v_taken.attempt + 1,
+                v_taken.crashes,
+                v_taken.suspect,
+                v_taken.has_key,
+                true,
+                v_taken.unknown_since,
+                v_expires,
+                v_waited
+            );
+            insert into pgq.tally (queue, metric, label, n, spread, sums)
+            values (
+                (select l.queue from pgq.lane l where l.lane = v_taken.lane order by l.id limit 1),
+                'transition',
+                'ready>running',
+                1,
+                case when v_taken.attempt = 0 then array[(width_bucket(v_waited, pgq._bounds()) + (31 << 5) + (31 << 10))::smallint] end,
+                array[case when v_taken.attempt = 0 then v_waited end, null, null]
+            );
+            v_low := v_taken.job_id;
+            v_high := v_taken.job_id;
+            v_ids := array[v_taken.job_id];
+            v_attempts := array[v_taken.attempt + 1];
+        elsif v_rows <> '{}' then
+            with taken as (
+                delete from pgq.ready r
+                where r.ctid = any (v_rows)
                 returning r.*, greatest(date_part('epoch', v_claimed - r.due_at), 0) as waited
             ),
             sums as materialized (
@@ -215,8 +261,7 @@ begin
                 (select l.lanes from lanes l)
             into v_ids, v_attempts, v_low, v_high, v_lanes
             from leased l;
-            exit when v_ids is not null;
-        end loop;
+        end if;
         -- Once in a few thousand jobs somebody moves the floors of the lanes they come from.
         if random() * 4000 < cardinality(v_ids) then
             perform pgq._alone('settle', format('select pgq._settle(%L)', v_lanes));

@@ -325,7 +325,10 @@ MUTANTS = [
         "suspects_with_others_after_them",
         leases.test_suspect_comes_alone,
         "claim.sql",
-        (("exit when v_ids is not null;", "null;"),),
+        (
+            ("v_rows := array(", "v_rows := v_rows || array("),
+            ("exit when v_rows <> '{}';", "null;"),
+        ),
     ),
     # Slots of claims
     Mutant(

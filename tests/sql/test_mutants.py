@@ -100,12 +100,12 @@ MUTANTS = [
         (
             (
                 """and x.seq >= coalesce((
-                                    select f.floor
-                                    from pgq.floor f
-                                    where f.lane = l.lane
-                                    order by f.floor desc
-                                    limit 1
-                                ), 0)""",
+                                select f.floor
+                                from pgq.floor f
+                                where f.lane = l.lane
+                                order by f.floor desc
+                                limit 1
+                            ), 0)""",
                 "",
             ),
         ),
