@@ -12,9 +12,9 @@ from urllib.parse import quote, urlencode
 from psycopg.conninfo import conninfo_to_dict
 
 from peers.processes import seconds_of_family
+from pgq import scratch
 from pgq.errors import ConfigError
 from pgq_bench.server import SETTINGS, Server, opened, value
-from pgq_worker import scratch
 
 CONNECTIONS = 400
 

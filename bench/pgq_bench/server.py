@@ -14,8 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from pgq import database, schema
-from pgq_worker import scratch
+from pgq import database, schema, scratch
 
 DAYS = 40
 """Day partitions ahead: a fresh installation's few hide what they cost."""

@@ -39,7 +39,7 @@ class How:
 
 
 def job_filters(command: _Command) -> _Command:
-    """Options that tell which jobs; `conditions` reads them."""
+    """Options that tell which jobs; `asked` reads them."""
     return _with(
         command,
         click.option("-q", "--queue", help="Of this queue."),
@@ -78,14 +78,27 @@ def ways(command: _Command) -> _Command:
     )
 
 
-def taken(options: Mapping[str, Any], output: out.Format) -> tuple[How, dict[str, Any]]:
+def asked(
+    ids: Sequence[int], options: Mapping[str, Any], output: out.Format, *, others: str
+) -> tuple[How, dict[str, Any]] | None:
+    """How, and for which jobs; None when it is for those with `ids`. `others` are other ways."""
+    how, rest = _taken(options, output)
+    filters = _conditions(rest)
+    if ids and (filters or how != How(output=output)):
+        raise click.UsageError("IDs exclude filters and how to do it for many")
+    if not ids and not filters:
+        raise click.UsageError(f"which? give IDs, {others}")
+    return None if ids else (how, filters)
+
+
+def _taken(options: Mapping[str, Any], output: out.Format) -> tuple[How, dict[str, Any]]:
     """What `ways` gave, and the other options."""
     names = [each.name for each in fields(How) if each.name in options]
     how = How(output=output, **{name: options[name] for name in names})
     return how, {name: value for name, value in options.items() if name not in names}
 
 
-def conditions(options: Mapping[str, Any]) -> dict[str, Any]:
+def _conditions(options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a filter; none when nothing was given."""
     found = {name: value for name, value in options.items() if value is not None}
     everything = found.pop("everything", False)

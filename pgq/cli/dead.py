@@ -109,15 +109,11 @@ def retry(ids: tuple[int, ...], payload: str | None, output: out.Format, **optio
     They begin with their first attempt. By filter the oldest go first, those whose unique key is
     taken stay dead, and a payload is an object whose members replace those of each job's.
     """
-    how, rest = bulk.taken(options, output)
-    filters = bulk.conditions(rest)
-    if ids:
-        if filters or how != bulk.How(output=output):
-            raise click.UsageError("IDs exclude filters and how to do it for many")
+    asked = bulk.asked(ids, options, output, others="--queue, --task, --fingerprint or --all")
+    if asked is None:
         errands.retry(ids, payload=payload, output=output)
         return
-    if not filters:
-        raise click.UsageError("which? give IDs, --queue, --task, --fingerprint or --all")
+    how, filters = asked
     bulk.run("retry", {**filters, "state": "dead"}, how, noun="dead letter", payload=payload)
 
 

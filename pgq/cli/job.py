@@ -243,14 +243,10 @@ def _is_bulk(
     payload: str | None = None,
 ) -> bool:
     """Whether it was for a filter, and is done."""
-    how, rest = bulk.taken(options, output)
-    filters = bulk.conditions(rest)
-    if ids and (filters or how != bulk.How(output=output)):
-        raise click.UsageError("IDs exclude filters and how to do it for many")
-    if ids:
+    asked = bulk.asked(ids, options, output, others="a filter as --queue, or --all")
+    if asked is None:
         return False
-    if not filters:
-        raise click.UsageError("which? give IDs, a filter as --queue, or --all")
+    how, filters = asked
     bulk.run(verb, filters, how, payload=payload)
     return True
 

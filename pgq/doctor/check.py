@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -72,6 +72,21 @@ class _Names(dict[str, Any]):
 CHECKS: dict[str, Check] = {}
 
 
+def several(
+    told: Sequence[str],
+    otherwise: str,
+    *,
+    form: str = "{}",
+    rows: Sequence[Mapping[str, Any]] = (),
+) -> Seen:
+    """As many as there are, told in `form`; the first of `rows` fills the command in."""
+    return Seen(
+        figure=len(told),
+        evidence=form.format(listed(told)) if told else otherwise,
+        names=rows[0] if rows else {},
+    )
+
+
 def check(
     about: str,
     *,
@@ -115,7 +130,7 @@ def size(number: float) -> str:
     return f"{number:.0f} bytes"
 
 
-def listed(words: list[str], most: int = 5) -> str:
+def listed(words: Sequence[str], most: int = 5) -> str:
     """Some of many."""
     shown = ", ".join(words[:most])
     return f"{shown} and {len(words) - most} more" if len(words) > most else shown

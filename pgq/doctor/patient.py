@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
 import uuid
@@ -17,6 +16,7 @@ from psycopg.rows import dict_row
 from pgq import config, database, schema, sources
 from pgq.config import Settings
 from pgq.errors import PgqError
+from pgq.hosts import is_loopback
 
 Row = dict[str, Any]
 
@@ -94,12 +94,8 @@ class Patient:
     @property
     def is_local(self) -> bool:
         """Whether nothing between here and the server is a network."""
-        if not self.host or self.host.startswith(("/", "@")):
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        is_socket = not self.host or self.host.startswith(("/", "@"))
+        return is_socket or is_loopback(self.host)
 
     @cached_property
     def is_encrypted(self) -> bool:

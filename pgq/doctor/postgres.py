@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pgq.doctor.check import Seen, amount, check, listed, size
+from collections.abc import Callable
+
+from pgq.doctor.check import Seen, amount, check, listed, several, size
 from pgq.doctor.patient import Patient, Row
 
 HOT = ("ready", "delayed", "lease", "tally", "counter", "waiter", "worker", "unique_key")
@@ -99,10 +101,11 @@ def autovacuum(patient: Patient) -> Seen:
 )
 def autovacuum_tables(patient: Patient) -> Seen:
     found = [row["name"] for row in patient.relations if not _is_vacuumed(row)]
-    return Seen(
-        figure=len(found),
-        evidence=f"not as they should be: {listed(found)}" if found else "as the schema sets them",
-        names={"table": found[0] if found else ""},
+    return several(
+        found,
+        "as the schema sets them",
+        form="not as they should be: {}",
+        rows=[{"table": name} for name in found],
     )
 
 
@@ -158,7 +161,7 @@ def old_transactions(patient: Patient) -> Seen:
     return Seen(
         figure=found[0]["seconds"] if found else 0.0,
         evidence="; ".join(told) if told else "none",
-        names={"pid": found[0]["pid"] if found else ""},
+        names=found[0] if found else {},
     )
 
 
@@ -177,7 +180,7 @@ def prepared_transactions(patient: Patient) -> Seen:
     return Seen(
         figure=found[0]["seconds"] if found else 0,
         evidence=listed(told) if told else f"none (max_prepared_transactions is {most})",
-        names={"gid": found[0]["gid"] if found else ""},
+        names=found[0] if found else {},
     )
 
 
@@ -189,15 +192,7 @@ def prepared_transactions(patient: Patient) -> Seen:
     mend="select pg_drop_replication_slot('{slot}');  -- when its consumer is gone for good",
 )
 def slots_and_vacuum(patient: Patient) -> Seen:
-    worst = max(patient.slots, key=lambda row: row["xids"], default=None)
-    if worst is None:
-        return Seen(figure=0, evidence="no slots")
-    state = "active" if worst["active"] else "nobody uses it"
-    return Seen(
-        figure=worst["xids"],
-        evidence=f"{worst['name']} ({state}) holds {worst['xids']:,} transactions",
-        names={"slot": worst["name"]},
-    )
+    return _worst_slot(patient, "xids", lambda xids: f"holds {xids:,} transactions")
 
 
 @check(
@@ -208,16 +203,7 @@ def slots_and_vacuum(patient: Patient) -> Seen:
     mend="select pg_drop_replication_slot('{slot}');  -- when its consumer is gone for good",
 )
 def slots_and_disk(patient: Patient) -> Seen:
-    worst = max(patient.slots, key=lambda row: row["wal_bytes"] or 0, default=None)
-    if worst is None:
-        return Seen(figure=0, evidence="no slots")
-    state = "active" if worst["active"] else "nobody uses it"
-    kept = worst["wal_bytes"] or 0
-    return Seen(
-        figure=kept,
-        evidence=f"{worst['name']} ({state}) keeps {size(kept)}",
-        names={"slot": worst["name"]},
-    )
+    return _worst_slot(patient, "wal_bytes", lambda kept: f"keeps {size(kept)}")
 
 
 @check(
@@ -271,6 +257,19 @@ def disk_growth(patient: Patient) -> Seen:
     )
 
 
+def _worst_slot(patient: Patient, fact: str, told: Callable[[float], str]) -> Seen:
+    worst = max(patient.slots, key=lambda row: row[fact] or 0, default=None)
+    if worst is None:
+        return Seen(figure=0, evidence="no slots")
+    state = "active" if worst["active"] else "nobody uses it"
+    held = worst[fact] or 0
+    return Seen(
+        figure=held,
+        evidence=f"{worst['name']} ({state}) {told(held)}",
+        names={"slot": worst["name"]},
+    )
+
+
 def _is_vacuumed(table: Row) -> bool:
     options = dict(option.split("=", 1) for option in table["options"])
     if options.get("autovacuum_enabled", "on").lower() in ("false", "off", "0", "no"):
@@ -280,8 +279,9 @@ def _is_vacuumed(table: Row) -> bool:
 
 def _off(patient: Patient, *names: str) -> Seen:
     off = [name for name in names if patient.server_settings[name] == "off"]
-    return Seen(
-        figure=len(off),
-        evidence=f"off: {', '.join(off)}" if off else f"{' and '.join(names)}: on",
-        names={"setting": off[0] if off else ""},
+    return several(
+        off,
+        f"{' and '.join(names)}: on",
+        form="off: {}",
+        rows=[{"setting": name} for name in off],
     )

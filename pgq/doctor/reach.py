@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgq.doctor.check import Seen, amount, check, listed
+from pgq.doctor.check import Seen, amount, check, several
 from pgq.doctor.patient import Patient
 
 
@@ -14,10 +14,11 @@ from pgq.doctor.patient import Patient
 )
 def files(patient: Patient) -> Seen:
     found = patient.exposed_files
-    return Seen(
-        figure=len(found),
-        evidence=f"{listed(found)} may be read by others" if found else "no password lies open",
-        names={"files": " ".join(found)},
+    return several(
+        found,
+        "no password lies open",
+        form="{} may be read by others",
+        rows=[{"files": " ".join(found)}],
     )
 
 
@@ -81,10 +82,8 @@ def pooler_timeouts(patient: Patient) -> Seen:
         return Seen(figure=0, evidence="no pooler; sessions set their own")
     names = ("statement_timeout", "idle_in_transaction_session_timeout")
     off = [name for name in names if patient.server_settings[name] == "0"]
-    return Seen(
-        figure=len(off),
-        evidence=f"off behind the pooler: {', '.join(off)}" if off else "set behind the pooler",
-        names={"role": patient.server["role"]},
+    return several(
+        off, "set behind the pooler", form="off behind the pooler: {}", rows=[patient.server]
     )
 
 

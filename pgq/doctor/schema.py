@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgq import schema as shipped
-from pgq.doctor.check import Seen, check, listed
+from pgq.doctor.check import Seen, check, several
 from pgq.doctor.patient import Patient
 
 _MIGRATE = "pgq migrate"
@@ -45,10 +45,7 @@ def routines(patient: Patient) -> Seen:
             ours[name].is_pinned,
         ):
             found.append(f"{name} was altered")
-    return Seen(
-        figure=len(found),
-        evidence=listed(found) if found else f"all {len(ours)} are those of the files",
-    )
+    return several(found, f"all {len(ours)} are those of the files")
 
 
 @check(
@@ -59,11 +56,8 @@ def routines(patient: Patient) -> Seen:
 )
 def roles(patient: Patient) -> Seen:
     missing = sorted(set(shipped.ROLES) - patient.roles)
-    return Seen(
-        figure=len(missing),
-        evidence=f"missing: {', '.join(missing)}" if missing else "all there",
-        names={"commands": " ".join(f"create role {role} nologin;" for role in missing)},
-    )
+    commands = " ".join(f"create role {role} nologin;" for role in missing)
+    return several(missing, "all there", form="missing: {}", rows=[{"commands": commands}])
 
 
 @check(
@@ -83,10 +77,7 @@ def grants(patient: Patient) -> Seen:
     ]
     found += patient.missing_rights
     found += [f"everybody may call {name}" for name in there if there[name]["is_public"]]
-    return Seen(
-        figure=len(found),
-        evidence=listed(sorted(found)) if found else "as the files grant them",
-    )
+    return several(sorted(found), "as the files grant them")
 
 
 @check(
@@ -96,8 +87,7 @@ def grants(patient: Patient) -> Seen:
     mend="alter table TABLE enable trigger TRIGGER; then pgq.audit_state() finds what was missed",
 )
 def triggers(patient: Patient) -> Seen:
-    found = patient.disabled_triggers
-    return Seen(figure=len(found), evidence=f"off: {listed(found)}" if found else "all are on")
+    return several(patient.disabled_triggers, "all are on", form="off: {}")
 
 
 @check(
@@ -109,10 +99,8 @@ def triggers(patient: Patient) -> Seen:
 )
 def indexes(patient: Patient) -> Seen:
     found = patient.broken_indexes
-    return Seen(
-        figure=len(found),
-        evidence=f"invalid: {listed(found)}" if found else "all are valid",
-        names={"index": found[0] if found else ""},
+    return several(
+        found, "all are valid", form="invalid: {}", rows=[{"index": name} for name in found]
     )
 
 
@@ -138,10 +126,7 @@ def partitions(patient: Patient) -> Seen:
 )
 def expired_days(patient: Patient) -> Seen:
     found = [str(row["day"]) for row in patient.days if row["expired"] and not row["is_live"]]
-    return Seen(
-        figure=len(found),
-        evidence=f"still there: {listed(found)}" if found else "dropped as they expire",
-    )
+    return several(found, "dropped as they expire", form="still there: {}")
 
 
 @check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgq.doctor.check import Seen, amount, check, listed
+from pgq.doctor.check import Seen, amount, check, listed, several
 from pgq.doctor.patient import Patient
 
 WINDOW = 10
@@ -64,11 +64,7 @@ def no_worker(patient: Patient) -> Seen:
         if row["ready"] and not row["workers"] and not row["paused_at"]
     ]
     told = [f"{row['queue']} ({row['ready']:,} ready)" for row in found]
-    return Seen(
-        figure=len(found),
-        evidence=listed(told) if told else "every queue with work has a worker",
-        names={"queue": found[0]["queue"] if found else ""},
-    )
+    return several(told, "every queue with work has a worker", rows=found)
 
 
 @check(
@@ -81,11 +77,7 @@ def no_worker(patient: Patient) -> Seen:
 def unknown_tasks(patient: Patient) -> Seen:
     found = patient.unknown_tasks
     told = [f"{row['task']} in {row['queue']} ({row['n']:,} jobs)" for row in found]
-    return Seen(
-        figure=len(found),
-        evidence=listed(told) if told else "workers know what waits",
-        names={"task": found[0]["task"] if found else ""},
-    )
+    return several(told, "workers know what waits", rows=found)
 
 
 @check(
@@ -100,11 +92,7 @@ def paused_queues(patient: Patient) -> Seen:
         f"{row['queue']} since {row['paused_at']:%Y-%m-%d %H:%M} ({row['ready']:,} ready)"
         for row in found
     ]
-    return Seen(
-        figure=len(found),
-        evidence=listed(told) if told else "none",
-        names={"queue": found[0]["queue"] if found else ""},
-    )
+    return several(told, "none", rows=found)
 
 
 @check(
@@ -159,11 +147,7 @@ def operations(patient: Patient) -> Seen:
         f"{': ' if row['message'] else ''}{row['message'] or ''}"
         for row in found
     ]
-    return Seen(
-        figure=len(found),
-        evidence=listed(told) if told else "none stands still",
-        names={"id": found[0]["id"] if found else ""},
-    )
+    return several(told, "none stands still", rows=found)
 
 
 @check(
@@ -182,11 +166,7 @@ def tokens(patient: Patient) -> Seen:
         else f"{row['name']} ended {amount(-row['seconds_left'])} ago"
         for row in found
     ]
-    return Seen(
-        figure=len(found),
-        evidence=listed(told) if told else "none ends soon",
-        names={"name": found[0]["name"], "id": found[0]["id"]} if found else {},
-    )
+    return several(told, "none ends soon", rows=found)
 
 
 @check(

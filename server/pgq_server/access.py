@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from pgq.hosts import is_loopback
 from pgq_server.gateway import Gateway
 from pgq_server.problems import Refusal
-from pgq_server.settings import Settings, is_loopback
+from pgq_server.settings import Settings
 
 Scope = Literal["enqueue", "work", "view", "operate", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -5,18 +5,15 @@ python -m pgq_server.metrics docs        # with a Postgres of its own, for a mom
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from pgq import database, schema
-from pgq.postgres import Postgres
+from pgq import database, schema, scratch
 
 HEAD = """# Metrics
 
@@ -53,22 +50,9 @@ def _lines(rows: Iterable[tuple[str, str, list[str], str]]) -> Iterator[str]:
     yield ""
 
 
-@contextmanager
-def _throw_away() -> Iterator[str]:
-    folder = Path(tempfile.mkdtemp(prefix="pgq-metrics-"))
-    folder.chmod(0o711)
-    server = Postgres(folder, durable=False)
-    try:
-        server.start()
-        yield server.dsn
-    finally:
-        server.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def main(folder: Path) -> None:
     """Write the page."""
-    with _throw_away() as dsn:
+    with scratch.server(None) as dsn:
         schema.migrate(dsn)
         with closing(database.connect(dsn)) as session:
             (folder / "metrics.md").write_text(reference(fetch(session)))

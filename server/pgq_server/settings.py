@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
 
 from pgq.config import Server
 from pgq.errors import ConfigError
+from pgq.hosts import is_loopback
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
@@ -53,14 +52,3 @@ class Settings(Server):
     def is_tls(self) -> bool:
         """Whether the server speaks TLS itself."""
         return self.tls_certificate is not None
-
-
-@lru_cache
-def is_loopback(host: str) -> bool:
-    """Whether an address or name can only mean this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

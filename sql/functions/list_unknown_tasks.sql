@@ -60,7 +60,7 @@ begin
             select
             from known k
             where k.queue = j.queue
-                and (k.task = j.task or k.task = '*' and j.task not like 'pgq.%')
+                and (k.task = j.task or k.task = '*' and not starts_with(j.task, 'pgq.'))
         )
     group by j.queue, j.task
     order by 3 desc, 1, 2;

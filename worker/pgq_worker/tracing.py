@@ -50,8 +50,6 @@ class TracedExecution(Execution):
 
     async def run(self, job: ClaimedJob) -> Outcome:
         """As `Execution.run`."""
-        if not self._is_traced(job):
-            return await super().run(job)
         with self._span(job) as span:
             outcome = await super().run(job)
             self._tell(span, outcome)
@@ -59,23 +57,19 @@ class TracedExecution(Execution):
 
     def call(self, job: ClaimedJob) -> Outcome:
         """As `Execution.call`."""
-        if not self._is_traced(job):
-            return super().call(job)
         with self._span(job) as span:
             outcome = super().call(job)
             self._tell(span, outcome)
         return outcome
 
-    def _is_traced(self, job: ClaimedJob) -> bool:
-        """Whether a handler begins, and there is a trace or somebody who wants one."""
-        return (
-            (spans.is_recorded() or traces.of(job.headers) is not None)
-            and job.stop_reason is None
-            and self.knows(job.task)
-        )
-
     @contextmanager
-    def _span(self, job: ClaimedJob) -> Iterator[Span]:
+    def _span(self, job: ClaimedJob) -> Iterator[Span | None]:
+        """None unless a handler begins, and there is a trace or somebody who wants one."""
+        origin = traces.of(job.headers)
+        begins = job.stop_reason is None and self.knows(job.task)
+        if not begins or (origin is None and not spans.is_recorded()):
+            yield None
+            return
         name, attributes = spans.of_message("process", "process", job.queue)
         attributes |= {
             "messaging.message.id": str(job.id),
@@ -83,14 +77,15 @@ class TracedExecution(Execution):
             "messaging.pgq.attempt": job.attempt,
             "messaging.pgq.max_attempts": job.max_attempts,
         }
-        origin = traces.of(job.headers)
         links = () if origin is None else (origin,)
         with spans.entered(
             name, SpanKind.CONSUMER, attributes, parent=origin, links=links
         ) as job.span:
             yield job.span
 
-    def _tell(self, span: Span, outcome: Outcome) -> None:
+    def _tell(self, span: Span | None, outcome: Outcome) -> None:
+        if span is None:
+            return
         span.set_attribute("messaging.pgq.outcome", _OUTCOMES.get(type(outcome), "declined"))
         if not isinstance(outcome, Failed):
             return

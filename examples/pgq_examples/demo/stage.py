@@ -13,9 +13,8 @@ import click
 import psycopg
 from psycopg.rows import TupleRow
 
-from pgq import App, PgqError, database, schema
+from pgq import App, PgqError, database, schema, scratch
 from pgq_examples.demo.tasks import QUEUE
-from pgq_worker import scratch
 from pgq_worker.companion import Companion
 
 NAMES = ("anna", "bert", "carl")

@@ -80,11 +80,12 @@ def cli(*words: Any, options: Mapping[str, Any] | None = None) -> str:
     """The command line: words, then the options that are set; True is a flag, a list many."""
     given: list[str] = []
     for name, value in (options or {}).items():
+        option = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, list | tuple) else (value,):
             if each is True:
-                given.append(f"--{name}")
+                given.append(option)
             elif each is not None:
-                given += [f"--{name.replace('_', '-')}", str(plain(each))]
+                given += [option, str(plain(each))]
     texts = [str(each) for each in words]
     dashed = next((n for n, text in enumerate(texts) if text.startswith("-")), len(texts))
     if dashed < len(texts):  # what looks like an option is none

@@ -10,12 +10,12 @@ from pydantic import Field
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 
+from pgq.hosts import is_loopback
 from pgq_server.access import COOKIE, Identity, check_origin
 from pgq_server.call import Call
 from pgq_server.models.base import Request, Text
 from pgq_server.problems import Refusal
 from pgq_server.route import HTML, PUBLIC, Route
-from pgq_server.settings import is_loopback
 from pgq_server.ui import forms
 from pgq_server.ui.page import HEADERS, page_route, refused, show
 from pgq_server.ui.rendering import Addresses
