@@ -12,6 +12,7 @@ import pytest
 
 from races.test_mutants import Mutant
 from sql import test_authenticate as authenticate
+from sql import test_await_jobs as awaits
 from sql import test_claim as claims
 from sql import test_costs as costs
 from sql import test_decline as decline
@@ -23,6 +24,7 @@ from sql import test_operate as operate
 from sql import test_recall_request as requests
 from sql import test_watch as watch
 from sql.support import Conn
+from sql.test_await_jobs import ear as ear  # a fixture
 
 
 def busy_job(conn: Conn, dsn: str) -> None:
@@ -504,6 +506,31 @@ MUTANTS = [
         watch.test_jobs_of_ours_are_nothing_to_claim,
         "watch.sql",
         (("and not l.reserved", ""),),
+    ),
+    # Wake-ups
+    Mutant(
+        "rings_who_has_long_gone",
+        awaits.test_who_has_not_said_so_for_20_seconds_is_not_rung,
+        "_ring.sql",
+        (("interval '20 seconds'", "interval '1 day'"),),
+    ),
+    Mutant(
+        "rings_for_other_queues",
+        awaits.test_jobs_of_other_queues_do_not_ring,
+        "_ring.sql",
+        (("and w.queue = new.queue", ""),),
+    ),
+    Mutant(
+        "rings_more_than_the_jobs_need",
+        awaits.test_free_slots_are_counted,
+        "_ring.sql",
+        (("exit when v_slots >= new.n;", ""),),
+    ),
+    Mutant(
+        "rings_where_wake_is_off",
+        awaits.test_wake_off_is_silent,
+        "_ring.sql",
+        ((" or current_setting('pgq.wake', true) = 'off'", ""),),
     ),
 ]
 
