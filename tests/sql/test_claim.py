@@ -205,6 +205,28 @@ def test_same_token_gets_the_same_leases_again(conn: Conn) -> None:
     assert value(conn, "select count(*) from pgq.lease") == 3
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_lease_keeps_what_is_known_of_its_job(conn: Conn, jobs: int) -> None:
+    inserted = [insert(conn, unique_key=str(n))[0] for n in range(jobs)]
+    conn.execute(
+        "update pgq.ready set attempt = 2, crashes = 1, unknown_since = '2026-01-01',"
+        " due_at = due_at - interval '20 seconds'"
+    )
+    leases = claim(conn, limits=10, token=TOKEN, executor=3)
+    assert [(each["id"], each["attempt"]) for each in leases] == [(job, 3) for job in inserted]
+    kept = rows(
+        conn,
+        "select l.attempt, l.crashes, l.has_key, l.suspect, l.token, l.executor,"
+        " l.unknown_since = '2026-01-01' as unknown, l.lane = pgq._lane('default', 5) as in_lane,"
+        " l.waited between 20 and 30 as has_waited from pgq.lease l",
+    )
+    known = {"attempt": 3, "crashes": 1, "has_key": True, "suspect": False}
+    held = {"token": TOKEN, "executor": 3, "unknown": True, "in_lane": True, "has_waited": True}
+    assert kept == [known | held] * jobs
+    assert value(conn, "select count(*) from pgq.lease where first") == 1
+    assert value(conn, "select count(*) from pgq.ready") == 0
+
+
 def test_repeat_gets_the_same_leases_whatever_it_asks_for(conn: Conn) -> None:
     insert(conn, 5)
     first = claim(conn, limits=3, token=TOKEN)

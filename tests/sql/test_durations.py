@@ -40,7 +40,15 @@ def counted(request: pytest.FixtureRequest, conn: Conn) -> Conn:
     return conn
 
 
-def test_wait_is_counted_when_a_job_is_claimed(counted: Conn) -> None:
+def test_wait_of_a_job_that_comes_alone_is_counted(counted: Conn) -> None:
+    insert(counted)
+    age(counted, "20 seconds")
+    claim_one(counted)
+    assert histogram(counted, "wait") == {30: 1}
+    assert 20 <= total(counted, "wait")[1] < 30
+
+
+def test_wait_is_counted_when_jobs_are_claimed(counted: Conn) -> None:
     insert(counted, 3)
     age(counted, "20 seconds")
     insert(counted)
@@ -94,12 +102,14 @@ def test_total_goes_on_over_what_is_given_back(conn: Conn, verb: str) -> None:
     assert histogram(conn, "total") == {300: 1}
 
 
-def test_retry_does_not_count_as_waiting(counted: Conn) -> None:
-    call(counted, "fail", **hold(running(counted)), retry_in="0")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_retry_does_not_count_as_waiting(counted: Conn, jobs: int) -> None:
+    for _ in range(jobs):
+        call(counted, "fail", **hold(running(counted)), retry_in="0")
     answer(counted, "promote")
     age(counted, "1 hour")
-    claim_one(counted)
-    assert total(counted, "wait")[0] == 1
+    assert len(claim(counted, limits=10)) == jobs
+    assert total(counted, "wait")[0] == jobs
 
 
 def test_scheduled_job_waits_from_its_run_at(conn: Conn) -> None:
