@@ -90,9 +90,10 @@ def _play(
 
 
 def _beside(names: tuple[str, ...], options: list[str], beside: int) -> int:
-    """Each in a process of its own; 1 if any fell short."""
+    """Each in a process of its own, and told of when it ends: last those that fell short. 1 if any
+    did."""
 
-    def play(name: str) -> int:
+    def play(name: str) -> str:
         begun = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "faults", name, *options],
@@ -101,12 +102,18 @@ def _beside(names: tuple[str, ...], options: list[str], beside: int) -> int:
             text=True,
             check=False,
         )
-        click.echo(f"{done.stdout.rstrip()} in {time.monotonic() - begun:.0f} s\n")
-        return done.returncode
+        told = f"{done.stdout.rstrip()} in {time.monotonic() - begun:.0f} s\n"
+        if done.returncode:
+            return told
+        click.echo(told)
+        return ""
 
     with ThreadPoolExecutor(beside) as pool:
-        results = list(pool.map(play, names))
-    short = [name for name, result in zip(names, results, strict=True) if result]
+        short = {
+            name: told for name, told in zip(names, pool.map(play, names), strict=True) if told
+        }
+    for told in short.values():
+        click.echo(told)
     click.echo(f"fell short: {', '.join(short)}" if short else f"all {len(names)} rows held")
     return FELL_SHORT if short else 0
 

@@ -344,7 +344,9 @@ class Field:
             rows = cursor.fetchall() if cursor.description else []
             said = "; ".join(map(_text, rows))
         except psycopg.Error as error:
-            said = f"{error.sqlstate} {error}".partition("\n")[0]
+            said = f"{error.sqlstate} {error.diag.message_primary}"
+            if error.sqlstate == model.BLOCKED:
+                said += f" ({error.diag.context})".replace("\n", ", ")
             raise
         finally:
             self.journal.append((session, statement, values, said))
