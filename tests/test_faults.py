@@ -44,7 +44,8 @@ def test_row_falls_short_without_what_it_protects(name: str, mutant: str) -> Non
     row = ROWS[name]
     seconds = f"--seconds={row.brief or row.short}"
     done = play(name, seconds, f"--seed={SEED}", f"--mutant={mutant}", "-o", "json")
-    assert done.returncode == 1 and done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     short = [figure["name"] for figure in document["figures"] if not figure["holds"]]
     assert row.mutants[mutant] in short, "\n".join([*short, *document["evidence"]])
