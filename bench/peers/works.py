@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from peers.cluster import Cost
+from peers.pace import Pace
 from peers.processes import Memory
 from peers.results import Results, Void
 from peers.system import BATCH, Go, System, enqueue, wait
@@ -192,24 +193,42 @@ def payload(run: Run, system: System, kilobytes: int) -> None:
 def pinned_drain(
     run: Run, system: System, session: Session, counts: Counts, go: Go, jobs: int
 ) -> float:
-    """Rate of the last fifth of a drain over that of the first, of `jobs` jobs."""
+    """Rate of the last fifth of a drain over that of the first, of `jobs` jobs, each over the pace
+    of the machine at the time."""
     samples: list[tuple[float, int]] = []
+    pace = Pace()
     go()
     begun = counts.runs()
 
     def sample() -> int:
+        pace.look()
         runs = counts.runs() - begun
         samples.append((time.monotonic(), runs))
         return runs
 
     wait(lambda: sample() >= jobs, counts.runs, f"{system.name}, pinned")
-    first = _rate(samples, round(jobs * 0.02), round(jobs * 0.22))
-    last = _rate(samples, round(jobs * 0.79), round(jobs * 0.99))
-    return last / first
+    first, last = (
+        _window(samples, pace, round(jobs * begin), round(jobs * (begin + 0.2)))
+        for begin in (0.02, 0.79)
+    )
+    run.say(
+        f"{first.rate:,.0f}/s in the first fifth, {last.rate:,.0f}/s in the last, "
+        f"when the machine took {last.cost / first.cost:.3f} of the time for the same work"
+    )
+    return last.rate * last.cost / (first.rate * first.cost)
 
 
-def _rate(samples: list[tuple[float, int]], begin: int, end: int) -> float:
+@dataclass(frozen=True)
+class _Window:
+    """A part of a drain."""
+
+    rate: float
+    cost: float
+
+
+def _window(samples: list[tuple[float, int]], pace: Pace, begin: int, end: int) -> _Window:
     (since, had), (until, has) = (
         next(sample for sample in samples if sample[1] >= runs) for runs in (begin, end)
     )
-    return (has - had) / max(1e-9, until - since)
+    seconds = max(1e-9, until - since)
+    return _Window(rate=(has - had) / seconds, cost=pace.cost(since, until))
