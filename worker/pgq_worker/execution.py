@@ -165,8 +165,10 @@ def _take_back(job: ClaimedJob) -> None:
 
 def _is_ours(error: BaseException) -> bool:
     """Whether it is this process that ends, and not the handler that failed."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return task is not None and task.cancelling() > 0
 
 
 def returned(value: Any) -> Outcome:
