@@ -180,6 +180,27 @@ def test_a_new_job_is_entered_as_json(tab: Tab, conn: Conn) -> None:
     assert found["tags"] == ["vip", "eu"]
 
 
+def test_another_task_keeps_what_was_filled_in_of_a_new_job(tab: Tab, conn: Conn) -> None:
+    dialog = tab.go("/ui/jobs").open_dialog("New job")
+    task = dialog.get_by_label("Task")
+    task.fill("snd")
+    task.blur()
+    dialog.locator("#field-task[value=snd]").wait_for()
+    dialog.get_by_label("Payload").fill('{"to": "ada"}')
+    dialog.get_by_text("Options").click()
+    dialog.get_by_label("Tags").fill("vip")
+    task.fill("send")
+    task.blur()
+    dialog.locator("#field-task[value=send]").wait_for()
+    dialog.get_by_label("Tags").and_(dialog.locator(":visible")).wait_for()
+    dialog.get_by_role("button", name="Enter job").click()
+    tab.see("ready", ".job-title")
+    found = row(conn, "select task, payload, tags from pgq.job")
+    assert found == {"task": "send", "payload": {"to": "ada"}, "tags": ["vip"]}
+    dialog = tab.go("/ui/jobs").open_dialog("New job")
+    assert dialog.get_by_label("Payload").input_value() == "{}"
+
+
 def test_five_dead_letters_are_tried_before_the_rest(tab: Tab, conn: Conn) -> None:
     jobs = [job_in(conn, "dead", queue="mail") for _ in range(8)]
     tab.go("/ui/dead").see("Boom")
