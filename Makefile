@@ -7,7 +7,7 @@ LOCKED := --quiet --upgrade --universal --python-version 3.11 --generate-hashes 
 .PHONY: test check screenshots demo bench faults faults-full bench-peers bench-peers-quick reference lock up down clean
 
 test: $(ready)
-	$(BIN)/pytest -n auto --maxprocesses=4 $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 check: $(ready)
 	$(BIN)/ruff check
