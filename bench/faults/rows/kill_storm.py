@@ -15,7 +15,16 @@ WORKERS = 8
 EVERY = 2.0
 RATE = 2_000
 TAKES = 0.05
-"""Seconds that a job takes, so that blows meet running ones."""
+"""Seconds that a job takes."""
+BUSY = """
+select (w.info ->> 'pid')::integer
+from pgq.lease l
+join pgq.worker w on w.id = l.worker
+where l.claimed_at > clock_timestamp() - interval '20 ms'
+group by w.id
+having count(*) >= 3
+"""
+"""Workers that have just begun some jobs, so that a blow meets these."""
 SLACK = 1.0
 """Seconds beyond the lease until an interrupted job is claimable again."""
 
@@ -28,7 +37,16 @@ def _play(stage: Stage) -> None:
 
     def kill(chance: random.Random) -> str:
         """A whole worker, or one of its children."""
-        worker: Worker = chance.choice(stage.crew.workers)
+        victims: list[Worker] = []
+
+        def some_are_busy() -> bool:
+            busy = {pid for (pid,) in onlooker.execute(BUSY)}
+            victims[:] = [worker for worker in stage.crew.workers if worker.pid in busy]
+            return bool(victims)
+
+        if not stage.wait_until(some_are_busy, EVERY):
+            return ""
+        worker = chance.choice(victims)
         pid = worker.pid
         blows.note(pid, time.time())
         if chance.random() < 0.5:
@@ -39,6 +57,7 @@ def _play(stage: Stage) -> None:
         return f"child {child} of worker {pid}" if child else ""
 
     with (
+        stage.session() as onlooker,
         stage.load(rate=RATE, payload={"seconds": TAKES}),
         stage.nemesis(kill, every=EVERY) as nemesis,
     ):
