@@ -18,8 +18,8 @@ WRITES: Mapping[str, str] = {
     "fail": "select f.state is null from pgq.fail(%(job)s, %(token)s, 'Stale') f",
     "log": "select pgq.log(%(job)s, %(token)s, 'stale') is null",
     "snooze": "select pgq.snooze(%(job)s, %(token)s, interval '0') is null",
-    "complete_many": "select c.outcome = 'lost' from pgq.complete_many("
-    "array[%(job)s], array[%(token)s]) c",
+    "complete_many": "select count(*) = 1 from pgq.complete_many("
+    "array[%(job)s], array[%(token)s]) c where c.outcome = 'lost'",
     "fail_many": "select f.state = 'lost' from pgq.fail_many(array[%(job)s], array[%(token)s]) f",
     "log_many": "select count(*) = 1 from pgq.log_many("
     "array[%(job)s], array[%(token)s], array['stale'])",
