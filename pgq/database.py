@@ -6,6 +6,8 @@ in time. The caller's own connections never come through here.
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -109,6 +111,15 @@ async def connect_async(dsn: str, **options: Any) -> psycopg.AsyncConnection[Tup
                 raise
             unlimited = parameters(dsn, **{**options, "limits": False})
             return await psycopg.AsyncConnection.connect(**unlimited)
+
+
+def shut(connection: psycopg.AsyncConnection[TupleRow]) -> None:
+    """Shut a connection's socket: what waits for an answer on it fails at once."""
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        return
 
 
 @contextmanager

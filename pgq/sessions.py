@@ -6,8 +6,8 @@ import asyncio
 import os
 import select
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -21,6 +21,10 @@ from pgq.session import Session
 
 SIZE = 10
 """Most sessions that are open at a time, of each kind; further callers wait."""
+
+SLACK = 5.0
+"""Seconds beyond the timeout of statements after which an answer is waited for no longer: a pooler
+passes no timeout on, and while its server is away it keeps statements for minutes."""
 
 S = TypeVar("S", psycopg.Connection[TupleRow], Session)
 L = TypeVar("L")
@@ -55,13 +59,15 @@ class Sessions:
     ) -> None:
         """`options` are those of `database.parameters`; `adapt` is for new asynchronous sessions.
 
-        Who waited `patience` seconds for one of `size` asynchronous sessions gets `Unavailable`.
+        Who waited `patience` seconds for one of `size` asynchronous sessions gets `Unavailable`;
+        so does who waited for an answer much longer than statements may take.
         """
         self._dsn = dsn
         self._size = size
         self._patience = patience
         self._adapt = adapt
         self._options = {"application_name": "pgq client", **options}
+        self._deadline = options.get("statement_timeout", database.STATEMENT_TIMEOUT) + SLACK
         self._sync: _Idle[psycopg.Connection[TupleRow], threading.Semaphore] | None = None
         self._async: _Idle[Session, anyio.Semaphore] | None = None
 
@@ -107,7 +113,7 @@ class Sessions:
         sessions = self._idle()
         session = await self._taken(sessions)
         try:
-            with database.translated(self._dsn()):
+            with self._in_time(session.connection):
                 yield session
         finally:
             await _give_back(sessions, session)
@@ -139,10 +145,27 @@ class Sessions:
         sessions = self._idle()
         session = await self._taken(sessions)
         try:
-            with database.translated(self._dsn()):
+            with self._in_time(session.connection):
                 return await session.fetch(statement)
         finally:
             await _give_back(sessions, session)
+
+    @contextmanager
+    def _in_time(self, connection: psycopg.AsyncConnection[TupleRow]) -> Iterator[None]:
+        # Not cancelled: that waits for an answer, too.
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._deadline, database.shut, connection)
+        try:
+            with database.translated(self._dsn()):
+                yield
+        except errors.Unavailable:
+            if loop.time() < timer.when():
+                raise
+            raise errors.Unavailable(
+                f"the database did not answer within {self._deadline:g} s"
+            ) from None
+        finally:
+            timer.cancel()
 
     def _fetch_sync(self, statement: Statement) -> Rows:
         sessions = self._idle_sync()
@@ -160,7 +183,7 @@ class Sessions:
         try:
             if self._adapt:
                 self._adapt(connection)
-            with database.translated(self._dsn()):
+            with self._in_time(connection):
                 pid = (await connections.fetch(connection, _PID))[0][0]
         except BaseException:
             connection.pgconn.finish()

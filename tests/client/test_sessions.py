@@ -206,6 +206,23 @@ async def test_a_session_that_ends_within_a_statement_is_unavailable(
     assert (await app.enqueue("mail")).created
 
 
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_an_answer_that_does_not_come_is_not_waited_for(
+    dsn: str, run: Callable[[Coroutine[Any, Any, None]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As behind a pooler, the server is not the one that ends the statement.
+    monkeypatch.setattr(sessions, "SLACK", 2 - database.STATEMENT_TIMEOUT)
+
+    async def play() -> None:
+        kept = sessions.Sessions(lambda: dsn)
+        with pytest.raises(Unavailable, match=r"did not answer within 2 s"):
+            await kept.fetch(Statement("select pg_sleep(20)"))
+        assert await kept.fetch(Statement("select 1")) == [(1,)]
+        await kept.close()
+
+    run(play())
+
+
 @pytest.mark.anyio
 async def test_a_statement_larger_than_the_socket_takes_at_once_goes_through(app: App) -> None:
     text = "x" * 30_000_000

@@ -16,7 +16,6 @@ from psycopg.rows import TupleRow
 from pgq import database
 from pgq.errors import PgqError
 from pgq_worker import logs
-from pgq_worker.sessions import shut
 
 log = logs.get("listening")
 
@@ -72,7 +71,7 @@ class Listener:
     def close(self) -> None:
         """Let go of the connection without a word."""
         if self._connection is not None:
-            shut(self._connection)
+            database.shut(self._connection)
 
     async def _listen(self) -> None:
         async with asyncio.timeout(15):
@@ -146,7 +145,7 @@ class Listener:
         values: tuple[str, ...] = (),
     ) -> None:
         """Run a statement, or lose the connection when it is not answered in time."""
-        timer = asyncio.get_running_loop().call_later(PING, shut, connection)
+        timer = asyncio.get_running_loop().call_later(PING, database.shut, connection)
         try:
             await connection.execute(
                 query.encode() if isinstance(query, str) else query, values or None

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import socket
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg.rows import TupleRow
 from psycopg.types.string import ByteaBinaryLoader
 
 from pgq import database
@@ -94,7 +91,7 @@ class Session:
     def sever(self) -> None:
         """Shut the socket: what waits for an answer on it fails at once."""
         if self._session is not None:
-            shut(self._session.connection)
+            database.shut(self._session.connection)
 
     async def close(self) -> None:
         await self._drop()
@@ -139,15 +136,6 @@ class Session:
         if self._failing:
             log.info("%s: the database answers again", self._name)
         self._failing = False
-
-
-def shut(connection: psycopg.AsyncConnection[TupleRow]) -> None:
-    """Shut a connection's socket: what waits for an answer on it fails at once."""
-    try:
-        with socket.socket(fileno=os.dup(connection.fileno())) as end:
-            end.shutdown(socket.SHUT_RDWR)
-    except (OSError, psycopg.Error):
-        return
 
 
 def _is_replaced(error: Exception) -> bool:
