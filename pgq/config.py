@@ -124,10 +124,6 @@ class Worker(Section):
         description="Seconds that running jobs get when the worker is told to stop.",
     )
     name: str = Field(default="", description="Name of the worker; none: host:pid.")
-    pooled: bool = Field(
-        default=False,
-        description="The database is behind a pooler in transaction mode; implied by listen_url.",
-    )
     metrics_host: str = Field(
         default="127.0.0.1", description="Address for metrics_port, where everyone may ask."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Self
 
 import anyio
 import psycopg
@@ -24,6 +25,10 @@ LOOK = 0.2
 an error, uvloop says nothing at all."""
 STATEMENTS = 100
 """Most statements that are prepared in a session."""
+
+PID = Statement("select pg_backend_pid()")
+"""The session's process. A pooler in transaction mode tells a client of another one, which it makes
+up, since the server's changes with each transaction."""
 
 
 class Session:
@@ -50,6 +55,14 @@ class Session:
         self._format = Format(binary)
         self._transformer = Transformer(connection)
         self._names: dict[tuple[str, tuple[int, ...]], bytes] = {}
+
+    @classmethod
+    async def over(
+        cls, connection: psycopg.AsyncConnection[TupleRow], *, binary: bool = False
+    ) -> Self:
+        """A session over a new connection; the server is asked whether there is a pooler."""
+        pid = (await connections.fetch(connection, PID))[0][0]
+        return cls(connection, pooler=pid != connection.info.backend_pid, binary=binary)
 
     async def fetch(self, statement: Statement) -> Rows:
         """Run a statement in its own transaction.

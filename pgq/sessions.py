@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from pgq import connections, database, errors
 from pgq.connections import Rows, Statement
-from pgq.session import Session
+from pgq.session import PID, Session
 
 SIZE = 10
 """Most sessions that are open at a time, of each kind; further callers wait."""
@@ -35,9 +35,6 @@ PREPARE_AFTER = 1
 _CHANGED = ("42883", "XX000", "0A000")
 """Function does not exist, cache lookup failed, a prepared statement would return something else:
 what a migration beside us looks like."""
-_PID = Statement("select pg_backend_pid()")
-"""The session's process. A pooler in transaction mode tells a client of another one, which it makes
-up, since the server's changes with each transaction."""
 
 
 class Sessions:
@@ -184,17 +181,16 @@ class Sessions:
             if self._adapt:
                 self._adapt(connection)
             with self._in_time(connection):
-                pid = (await connections.fetch(connection, _PID))[0][0]
+                return await Session.over(connection)
         except BaseException:
             connection.pgconn.finish()
             raise
-        return Session(connection, pooler=pid != connection.info.backend_pid)
 
     def _open_sync(self) -> psycopg.Connection[TupleRow]:
         session = database.connect(self._dsn(), **self._options)
         try:
             with database.translated(self._dsn()):
-                if connections.fetch_sync(session, _PID)[0][0] == session.info.backend_pid:
+                if connections.fetch_sync(session, PID)[0][0] == session.info.backend_pid:
                     session.prepare_threshold = PREPARE_AFTER
         except BaseException:
             session.pgconn.finish()

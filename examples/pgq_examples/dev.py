@@ -54,7 +54,6 @@ def dev(app: str, queues: str, port: int | None, processes: int) -> None:
         queues=parse_queues(queues),
         processes=processes,
         grace=2.0,
-        pooled=settings.listen_url is not None,
         log_level=settings.log_level,
         log_format=form,
     )

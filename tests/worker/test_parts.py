@@ -94,6 +94,21 @@ def test_child_that_a_handler_holds_up_is_stuck_when_that_is_out_of_time() -> No
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("behind_pooler", [False, True])
+async def test_a_session_prepares_statements_unless_there_is_a_pooler(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, behind_pooler: bool
+) -> None:
+    if behind_pooler:  # it makes up the process id
+        pid = psycopg.ConnectionInfo.backend_pid.fget  # type: ignore[attr-defined]
+        monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda i: pid(i) + 1))
+    session = Session(dsn, name="claims")
+    for _ in range(3):
+        [(prepared,)] = await session.fetch("select count(*) from pg_prepared_statements")
+    assert (prepared == 0) == behind_pooler
+    await session.close()
+
+
+@pytest.mark.anyio
 async def test_claims_that_are_refused_are_no_progress(
     conn: psycopg.Connection[Any], dsn: str
 ) -> None:
@@ -101,7 +116,7 @@ async def test_claims_that_are_refused_are_no_progress(
         "select worker from pgq.register_worker('w', array['default'], 1)"
     ).fetchone() or (0,)
     conn.execute("alter function pgq.claim rename to claim_is_gone")
-    slots, session = Slots(size=10), Session(dsn, name="claims", prepare=False)
+    slots, session = Slots(size=10), Session(dsn, name="claims")
     lines = Lines(session)
     async with asyncio.TaskGroup() as group:
         dispatcher = Dispatcher(
@@ -280,7 +295,7 @@ def test_large_payloads_are_claimed_ahead_up_to_a_number_of_bytes() -> None:
             await asyncio.Event().wait()
 
     async def play() -> None:
-        slots, session = Slots(size=1_000_000), Session("", name="", prepare=False)
+        slots, session = Slots(size=1_000_000), Session("", name="")
         lines, reports = Lines(None), Reports(session, session, slots)
         async with asyncio.TaskGroup() as group:
             dispatcher = Dispatcher(

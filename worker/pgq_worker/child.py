@@ -67,7 +67,7 @@ class Child:
         self._channel = channel
         self._app = app
         self._sessions = [
-            Session(plan.dsn, name=f"pgq {kind} of {plan.title}"[:63], prepare=not plan.pooled)
+            Session(plan.dsn, name=f"pgq {kind} of {plan.title}"[:63])
             for kind in ("claims", "completions", "reports", "lines")
         ]
         measures = Measures() if plan.measures else None

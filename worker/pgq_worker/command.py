@@ -20,7 +20,6 @@ from pgq_worker.plan import Plan, parse_queues
 @options.setting("worker.concurrency", "-c")
 @options.setting("worker.grace")
 @options.setting("worker.name")
-@options.setting("worker.pooled")
 @options.setting("worker.metrics_host")
 @options.setting("worker.metrics_port")
 def worker() -> None:
@@ -45,7 +44,6 @@ def worker() -> None:
         concurrency=told.concurrency,
         grace=told.grace,
         name=told.name,
-        pooled=told.pooled or settings.listen_url is not None,
         log_level=settings.log_level,
         log_format=options.configure_logs(settings),
         metrics_host=told.metrics_host,

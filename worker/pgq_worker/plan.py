@@ -31,8 +31,6 @@ class Plan:
     grace: float = 10.0
     """Seconds that running jobs get when the worker is told to stop."""
     name: str = ""
-    pooled: bool = False
-    """Whether the database is behind a pooler that cannot take prepared statements."""
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
     metrics_host: str = "127.0.0.1"
@@ -82,7 +80,6 @@ class ChildPlan:
     suspects: bool
     describes: bool
     """Whether it is to tell the tasks of its app."""
-    pooled: bool
     log_level: str
     log_format: Literal["text", "json"]
     measures: bool

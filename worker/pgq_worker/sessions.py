@@ -32,10 +32,9 @@ class Session:
     cancelling waits for an answer that a dead network never gives. JSON comes as its bytes.
     """
 
-    def __init__(self, dsn: str, *, name: str, prepare: bool) -> None:
+    def __init__(self, dsn: str, *, name: str) -> None:
         self._dsn = dsn
         self._name = name
-        self._prepare = prepare
         self._session: OpenSession | None = None
         self._lock = asyncio.Lock()
         self._failing = False
@@ -97,14 +96,10 @@ class Session:
         await self._drop()
 
     async def _once(self, query: LiteralString, values: Sequence[Any], seconds: float) -> Rows:
-        is_new = self._session is None
         session = self._session or await self._open(seconds)
         timer = asyncio.get_running_loop().call_later(seconds, self.sever)
         try:
             with database.translated(self._dsn):
-                if is_new:
-                    # libpq reads what its buffer holds, which grows to the largest row so far.
-                    await session.fetch(Statement("select repeat(' ', ?)", [_BUFFER]))
                 return await session.fetch(Statement(query, values))
         finally:
             timer.cancel()
@@ -119,8 +114,19 @@ class Session:
             raise Unavailable("the database does not answer") from None
         self.opened += 1
         connection.adapters.register_loader("json", ByteaBinaryLoader)
-        self._session = OpenSession(connection, pooler=not self._prepare, binary=True)
-        return self._session
+        timer = asyncio.get_running_loop().call_later(seconds, database.shut, connection)
+        try:
+            with database.translated(self._dsn):
+                session = await OpenSession.over(connection, binary=True)
+                # libpq reads what its buffer holds, which grows to the largest row so far.
+                await session.fetch(Statement("select repeat(' ', ?)", [_BUFFER]))
+        except BaseException:
+            connection.pgconn.finish()
+            raise
+        finally:
+            timer.cancel()
+        self._session = session
+        return session
 
     async def _drop(self) -> None:
         session, self._session = self._session, None

@@ -55,9 +55,7 @@ class Supervisor:
         self._plan = plan
         self._notifier = notifier
         self._sessions = {
-            kind: Session(
-                plan.dsn, name=f"pgq {kind} of {plan.title}"[:63], prepare=not plan.pooled
-            )
+            kind: Session(plan.dsn, name=f"pgq {kind} of {plan.title}"[:63])
             for kind in ("heartbeat", "affairs", "upkeep", "slow upkeep")
         }
         self._affairs = self._sessions["affairs"]
@@ -214,7 +212,6 @@ class Supervisor:
                 slots=slots_for(concurrency),
                 suspects=suspects,
                 describes=not self._loaded,
-                pooled=self._plan.pooled,
                 log_level=self._plan.log_level,
                 log_format=self._plan.log_format,
                 measures=self._plan.metrics_port is not None,

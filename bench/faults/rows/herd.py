@@ -22,14 +22,14 @@ UP = 60.0
 
 
 def _play(stage: Stage) -> None:
-    workers, dsn, options = SHORT_WORKERS, stage.dsn, list[str]()
+    workers, dsn = SHORT_WORKERS, stage.dsn
     if stage.outcome.is_full:
         pooler = Pooler(stage.dsn, size=SHARED, clients=20 * WORKERS)
         pooler.start()
         stage.afterwards(pooler.stop)
-        workers, dsn, options = WORKERS, pooler.dsn, ["--pooled"]
+        workers, dsn = WORKERS, pooler.dsn
     for _ in range(workers):
-        stage.crew.hire(dsn, "--concurrency", str(SLOTS // workers), *options)
+        stage.crew.hire(dsn, "--concurrency", str(SLOTS // workers))
     stage.wait_for_workers(workers)
     woken = []
     with stage.session() as ear:
