@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import test_consuming as consuming
 import test_heads as heads
-import test_leases as leases
 from serving import Hall, enqueue, problem, serving, token
 
 import processes
@@ -116,7 +116,7 @@ def test_a_wait_for_a_job_ends_with_its_token(
     job = enqueue(guarded.conn, queue=queue)
     client = viewer(guarded)
     waiting = background.submit(client.get, f"{JOBS}/{job}", params={"wait": 60})
-    processes.wait(lambda: leases.watches(guarded) > 0)
+    processes.wait(lambda: consuming.watches(guarded) > 0)
     guarded.conn.execute("select pgq.revoke_token(max(id)) from pgq.list_tokens()")
     processes.wait(lambda: client.get(JOBS).status_code == 401)
     guarded.conn.execute("select pgq.cancel(%s)", [job])
@@ -199,7 +199,7 @@ def test_a_refusal_does_not_repeat_secrets(guarded: Hall) -> None:
 
 
 def claim_that_waits(guarded: Hall, queue: str, background: ThreadPoolExecutor) -> None:
-    leases.test_a_claim_that_waits_ends_with_its_token(guarded, queue, background)
+    consuming.test_a_claim_that_waits_ends_with_its_token(guarded, queue, background)
 
 
 def page_of_another_site(guarded: Hall, queue: str) -> None:

@@ -80,7 +80,7 @@ def test_it_works_without_the_database_as_far_as_it_can(
             assert answer.headers["retry-after"]
         assert client.get("/healthz").status_code == 200
         private_server.start()
-        assert client.get("/readyz").status_code == 200
+        processes.wait(lambda: client.get("/readyz").status_code == 200)
         assert "Traceback" not in service.command.output
 
 
