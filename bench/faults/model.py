@@ -573,6 +573,8 @@ class Model:
             return "cancelled"
         if not job.is_unfinished:
             raise Refused(ILLEGAL)
+        if job.place == "lease" and self.rows.is_revised(session, job.row):
+            raise Refused(BLOCKED)
         mode: Literal["key share", "update"] = "key share" if job.place == "lease" else "update"
         if self.rows.is_busy(session, job.row, mode):
             raise Refused(BUSY)

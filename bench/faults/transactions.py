@@ -26,6 +26,7 @@ class Rows:
         self._committed: dict[Key, Any] = {}
         self._pending: dict[int, dict[Key, Any]] = {}
         self._locks: dict[Key, dict[int, Mode]] = defaultdict(dict)
+        self._revised: set[tuple[int, Key]] = set()
 
     # Transactions
 
@@ -40,6 +41,7 @@ class Rows:
             self._committed.update(pending)
         for holders in self._locks.values():
             holders.pop(session, None)
+        self._revised = {each for each in self._revised if each[0] != session}
 
     def is_open(self, session: int) -> bool:
         """Whether the session is in a transaction."""
@@ -91,8 +93,18 @@ class Rows:
         """Hold a row until the transaction ends."""
         if session in self._pending:
             held = self._locks[key].get(session)
+            if (held, mode) == ("no key update", "update"):
+                self._revised.add((session, key))
             if held is None or held == "key share" or mode == "update":
                 self._locks[key][session] = mode
+
+    def is_revised(self, session: int, key: Key) -> bool:
+        """Whether another session's transaction has changed a row and then taken it away.
+
+        Postgres locks such a row FOR KEY SHARE by going from its old version to the new one, where
+        it waits in spite of SKIP LOCKED.
+        """
+        return any(other != session and key == row for other, row in self._revised)
 
     def is_busy(self, session: int, key: Key, mode: Mode = "update") -> bool:
         """Whether another session holds a row, so that this one cannot."""
