@@ -57,6 +57,7 @@ def _play(stage: Stage) -> None:
     least = 500 if stage.outcome.is_full else 1
     stage.figure(f"calls of the rarest, {rarest}", played.calls[rarest], least=least)
     stage.figure("seeds that broke the model", len(played.broken), most=0)
+    stage.evidence(f"broken by seed {number}" for number in played.broken)
     stage.evidence(played.evidence)
 
 
