@@ -6,6 +6,7 @@ in time. The caller's own connections never come through here.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -140,6 +141,27 @@ def translated(dsn: str = "", *, installed: bool = True) -> Iterator[None]:
         raise known from (None if isinstance(known, errors.Unavailable) else error)
 
 
+@contextmanager
+def answered(
+    connection: psycopg.AsyncConnection[TupleRow], seconds: float, dsn: str = ""
+) -> Iterator[None]:
+    """`translated`, and bounded: after so long the connection loses its socket, with `Unavailable`.
+
+    Nothing is cancelled, since that waits for an answer that a dead network never gives.
+    """
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(seconds, shut, connection)
+    try:
+        with translated(dsn):
+            yield
+    except errors.Unavailable:
+        if loop.time() < timer.when():
+            raise
+        raise errors.Unavailable(f"the database did not answer within {seconds:g} s") from None
+    finally:
+        timer.cancel()
+
+
 def translation(error: psycopg.Error, dsn: str = "") -> errors.PgqError | None:
     """What `error` means in terms of this package, or None."""
     state, message = error.sqlstate, error.diag.message_primary or str(error)
@@ -186,3 +208,10 @@ def _default(keyword: str) -> str:
 
 def _refused_by_pooler(error: psycopg.OperationalError) -> bool:
     return "unsupported startup parameter" in str(error)
+
+
+def is_pooled(session: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler in transaction mode stands between: it tells a client of a process that it
+    makes up, since the server's changes with each transaction."""
+    (pid,) = fetch_one(session, "select pg_backend_pid()")
+    return bool(pid != session.info.backend_pid)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Self
 
 import anyio
 import psycopg
@@ -26,9 +25,7 @@ an error, uvloop says nothing at all."""
 STATEMENTS = 100
 """Most statements that are prepared in a session."""
 
-PID = Statement("select pg_backend_pid()")
-"""The session's process. A pooler in transaction mode tells a client of another one, which it makes
-up, since the server's changes with each transaction."""
+_PID = Statement("select pg_backend_pid()")
 
 
 class Session:
@@ -43,10 +40,10 @@ class Session:
         self,
         connection: psycopg.AsyncConnection[TupleRow],
         *,
-        pooler: bool,
+        pooler: bool = True,
         binary: bool = False,
     ) -> None:
-        """`binary` is how rows come."""
+        """`binary` is how rows come. Whether there is a pooler can be looked for later."""
         self.pgconn: PGconn = connection.pgconn
         self.connection = connection
         """For transactions and pipelines. It prepares nothing itself: after a rollback psycopg
@@ -56,13 +53,11 @@ class Session:
         self._transformer = Transformer(connection)
         self._names: dict[tuple[str, tuple[int, ...]], bytes] = {}
 
-    @classmethod
-    async def over(
-        cls, connection: psycopg.AsyncConnection[TupleRow], *, binary: bool = False
-    ) -> Self:
-        """A session over a new connection; the server is asked whether there is a pooler."""
-        pid = (await connections.fetch(connection, PID))[0][0]
-        return cls(connection, pooler=pid != connection.info.backend_pid, binary=binary)
+    async def look_for_pooler(self) -> None:
+        """Prepare statements from now on if there is none; see `database.is_pooled`."""
+        [(pid,)] = await self.fetch(_PID)
+        if pid == self.connection.info.backend_pid:
+            self._room = STATEMENTS
 
     async def fetch(self, statement: Statement) -> Rows:
         """Run a statement in its own transaction.

@@ -6,8 +6,8 @@ import asyncio
 import os
 import select
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from pgq import connections, database, errors
 from pgq.connections import Rows, Statement
-from pgq.session import PID, Session
+from pgq.session import Session
 
 SIZE = 10
 """Most sessions that are open at a time, of each kind; further callers wait."""
@@ -110,7 +110,7 @@ class Sessions:
         sessions = self._idle()
         session = await self._taken(sessions)
         try:
-            with self._in_time(session.connection):
+            with self._in_time(session):
                 yield session
         finally:
             await _give_back(sessions, session)
@@ -142,27 +142,13 @@ class Sessions:
         sessions = self._idle()
         session = await self._taken(sessions)
         try:
-            with self._in_time(session.connection):
+            with self._in_time(session):
                 return await session.fetch(statement)
         finally:
             await _give_back(sessions, session)
 
-    @contextmanager
-    def _in_time(self, connection: psycopg.AsyncConnection[TupleRow]) -> Iterator[None]:
-        # Not cancelled: that waits for an answer, too.
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._deadline, database.shut, connection)
-        try:
-            with database.translated(self._dsn()):
-                yield
-        except errors.Unavailable:
-            if loop.time() < timer.when():
-                raise
-            raise errors.Unavailable(
-                f"the database did not answer within {self._deadline:g} s"
-            ) from None
-        finally:
-            timer.cancel()
+    def _in_time(self, session: Session) -> AbstractContextManager[None]:
+        return database.answered(session.connection, self._deadline, self._dsn())
 
     def _fetch_sync(self, statement: Statement) -> Rows:
         sessions = self._idle_sync()
@@ -180,17 +166,19 @@ class Sessions:
         try:
             if self._adapt:
                 self._adapt(connection)
-            with self._in_time(connection):
-                return await Session.over(connection)
+            session = Session(connection)
+            with self._in_time(session):
+                await session.look_for_pooler()
         except BaseException:
             connection.pgconn.finish()
             raise
+        return session
 
     def _open_sync(self) -> psycopg.Connection[TupleRow]:
         session = database.connect(self._dsn(), **self._options)
         try:
             with database.translated(self._dsn()):
-                if connections.fetch_sync(session, PID)[0][0] == session.info.backend_pid:
+                if not database.is_pooled(session):
                     session.prepare_threshold = PREPARE_AFTER
         except BaseException:
             session.pgconn.finish()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from faults.pooler import Pooler
@@ -51,6 +52,12 @@ def poolers() -> Iterator[None]:
 def through(dsn: str) -> str:
     """What a worker, a server or a client of the queue is given for its connection string."""
     return _poolers[-1].through(dsn) if _poolers else dsn
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the server seems to have another process for us than it has, as a pooler's."""
+    pid = psycopg.ConnectionInfo.backend_pid.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda info: pid(info) + 1))
 
 
 def session_through(

@@ -103,9 +103,8 @@ class Patient:
 
     @cached_property
     def is_pooled(self) -> bool:
-        """Whether a pooler stands between: it makes up the process id of a session."""
-        (pid,) = database.fetch_one(self.session, "select pg_backend_pid()")
-        return bool(pid != self.session.info.backend_pid)
+        """Whether a pooler stands between."""
+        return database.is_pooled(self.session)
 
     @cached_property
     def clock_skew(self) -> float:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import uvloop
 
+import pooler
 from pgq import App, ConfigError, SchemaMismatch, Unavailable, database, session, sessions
 from pgq.connections import Statement
 
@@ -130,20 +131,15 @@ def test_statements_of_a_sync_session_are_prepared(dsn: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_nothing_is_prepared_behind_a_pooler(pooler: str) -> None:
-    async with App(pooler) as app:
+async def test_nothing_is_prepared_behind_a_pooler(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pooler.pretend(monkeypatch)
+    async with App(dsn) as app:
         for _ in range(3):
             await app.enqueue("mail")
         (count,) = await app.fetch(Statement("select count(*) from pg_prepared_statements"))
     assert count[0] == 0
-
-
-@pytest.fixture
-def pooler(dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database whose server seems to have another process for us than it has, as a pooler's."""
-    pid = psycopg.ConnectionInfo.backend_pid.fget  # type: ignore[attr-defined]
-    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda info: pid(info) + 1))
-    return dsn
 
 
 def test_a_statement_whose_rows_a_migration_changed_is_prepared_anew(

@@ -14,6 +14,7 @@ import anyio
 import psycopg
 import pytest
 
+import pooler
 from pgq import App
 from pgq.errors import ConfigError, Unavailable
 from pgq_worker import arrays
@@ -98,9 +99,8 @@ def test_child_that_a_handler_holds_up_is_stuck_when_that_is_out_of_time() -> No
 async def test_a_session_prepares_statements_unless_there_is_a_pooler(
     dsn: str, monkeypatch: pytest.MonkeyPatch, behind_pooler: bool
 ) -> None:
-    if behind_pooler:  # it makes up the process id
-        pid = psycopg.ConnectionInfo.backend_pid.fget  # type: ignore[attr-defined]
-        monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda i: pid(i) + 1))
+    if behind_pooler:
+        pooler.pretend(monkeypatch)
     session = Session(dsn, name="claims")
     for _ in range(3):
         [(prepared,)] = await session.fetch("select count(*) from pg_prepared_statements")

@@ -145,10 +145,7 @@ class Listener:
         values: tuple[str, ...] = (),
     ) -> None:
         """Run a statement, or lose the connection when it is not answered in time."""
-        timer = asyncio.get_running_loop().call_later(PING, database.shut, connection)
-        try:
+        with database.answered(connection, PING, self._dsn):
             await connection.execute(
                 query.encode() if isinstance(query, str) else query, values or None
             )
-        finally:
-            timer.cancel()

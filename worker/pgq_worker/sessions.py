@@ -96,13 +96,16 @@ class Session:
         await self._drop()
 
     async def _once(self, query: LiteralString, values: Sequence[Any], seconds: float) -> Rows:
+        is_new = self._session is None
         session = self._session or await self._open(seconds)
-        timer = asyncio.get_running_loop().call_later(seconds, self.sever)
         try:
-            with database.translated(self._dsn):
+            with database.answered(session.connection, seconds, self._dsn):
+                if is_new:
+                    await session.look_for_pooler()
+                    # libpq reads what its buffer holds, which grows to the largest row so far.
+                    await session.fetch(Statement("select repeat(' ', ?)", [_BUFFER]))
                 return await session.fetch(Statement(query, values))
         finally:
-            timer.cancel()
             if session.connection.closed:
                 self._session = None
 
@@ -114,19 +117,8 @@ class Session:
             raise Unavailable("the database does not answer") from None
         self.opened += 1
         connection.adapters.register_loader("json", ByteaBinaryLoader)
-        timer = asyncio.get_running_loop().call_later(seconds, database.shut, connection)
-        try:
-            with database.translated(self._dsn):
-                session = await OpenSession.over(connection, binary=True)
-                # libpq reads what its buffer holds, which grows to the largest row so far.
-                await session.fetch(Statement("select repeat(' ', ?)", [_BUFFER]))
-        except BaseException:
-            connection.pgconn.finish()
-            raise
-        finally:
-            timer.cancel()
-        self._session = session
-        return session
+        self._session = OpenSession(connection, binary=True)
+        return self._session
 
     async def _drop(self) -> None:
         session, self._session = self._session, None
