@@ -28,8 +28,12 @@ from pgq.errors import Unavailable
 from pgq.postgres import Postgres
 from pgq_bench.server import Session, opened, value
 
-SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL = 2.0, 0.5, 0.25
-"""Seconds, in the short form; the full form has what every new queue has."""
+SHORT_LEASE, SHORT_HEARTBEAT, SHORT_POLL = 3.0, 0.25, 0.25
+"""Seconds, in the short form; the full form has what every new queue has.
+
+An outage moves the lease clock by up to half a lease, and two heartbeats may go by around it: what
+is left of a lease is the time that a busy machine may lose.
+"""
 LEASE, HEARTBEAT, POLL = 15.0, 5.0, 1.0
 SLACK = 1.0
 """Seconds beyond the poll interval that a pick-up may take."""

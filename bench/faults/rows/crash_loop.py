@@ -53,12 +53,13 @@ def _play(stage: Stage) -> None:
         for _ in range(WORKERS):
             stage.crew.hire(proxy.dsn, "--concurrency", "20")
         stage.wait_for_workers(WORKERS)
-        with (
-            stage.load(rate=RATE, payload={"seconds": TAKES}) as load,
-            stage.nemesis(crash, every=low),
-        ):
-            stage.pass_time()
-            stage.wait_until(lambda: len(started) >= CRASHES)
+        with stage.load(rate=RATE, payload={"seconds": TAKES}) as load:
+            with stage.nemesis(crash, every=low):
+                stage.pass_time()
+                stage.wait_until(lambda: len(started) >= CRASHES)
+            # There are jobs to begin after the last start, too.
+            before = len(stage.ledger.acknowledged())
+            stage.wait_until(lambda: len(stage.ledger.acknowledged()) > before)
         stage.finish()
         deaths = stage.crew.deaths()
         stage.crew.dismiss()

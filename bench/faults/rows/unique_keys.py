@@ -48,6 +48,7 @@ def _play(stage: Stage) -> None:
     keys = [f"key {n}" for n in range(KEYS if stage.outcome.is_full else SHORT_KEYS)]
     least = CUTS if stage.outcome.is_full else SHORT_CUTS
     over, looks = threading.Event(), _Looks()
+    shared = [threading.Event() for _ in range(CLIENTS)]
     with Proxy(stage.dsn) as proxy:
         cut: list[Line] = []
 
@@ -58,13 +59,14 @@ def _play(stage: Stage) -> None:
             return "line" if line else ""
 
         clients = [
-            threading.Thread(target=_enqueue, args=(stage, proxy.dsn, keys, n, over))
+            threading.Thread(target=_enqueue, args=(stage, proxy.dsn, keys, n, shared[n], over))
             for n in range(CLIENTS)
         ]
         with stage.nemesis(lose, every=EVERY):
             for client in clients:
                 client.start()
-            # No worker yet: soon each key has its one job, and keeps it.
+            # No worker yet: each key has its one job before long, and keeps it.
+            stage.wait_until(lambda: all(map(threading.Event.is_set, shared)))
             stage.pass_time(stage.seconds / 3)
             with stage.session() as session:
                 held = dict(session.execute(UNFINISHED).fetchall())
@@ -107,7 +109,14 @@ class _Looks:
         self.double.update(key for key, n in session.execute(UNFINISHED) if n > 1)
 
 
-def _enqueue(stage: Stage, dsn: str, keys: list[str], n: int, over: threading.Event) -> None:
+def _enqueue(
+    stage: Stage,
+    dsn: str,
+    keys: list[str],
+    n: int,
+    shared: threading.Event,
+    over: threading.Event,
+) -> None:
     """Each of its share of keys once, then any; again with the same one until there is an answer.
 
     By the verb or by a bare INSERT, which says nothing when the key is taken.
@@ -124,6 +133,8 @@ def _enqueue(stage: Stage, dsn: str, keys: list[str], n: int, over: threading.Ev
                     stage.ledger.acknowledge(row[0] for row in rows)
                     if share:
                         share.pop()
+                    else:
+                        shared.set()
         except (psycopg.OperationalError, PgqError):
             continue
 
