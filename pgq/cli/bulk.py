@@ -37,6 +37,11 @@ class How:
     detach: bool = False
     print_sql: bool = False
 
+    @property
+    def is_tracked(self) -> bool:
+        """Whether it takes an operation, for a few jobs too."""
+        return bool(self.limit or self.rate or self.detach or self.print_sql)
+
 
 def job_filters(command: _Command) -> _Command:
     """Options that tell which jobs; `asked` reads them."""
@@ -81,14 +86,19 @@ def ways(command: _Command) -> _Command:
 def asked(
     ids: Sequence[int], options: Mapping[str, Any], output: out.Format, *, others: str
 ) -> tuple[How, dict[str, Any]] | None:
-    """How, and for which jobs; None when it is for those with `ids`. `others` are other ways."""
+    """How, and for which jobs; None when those with `ids` need no operation.
+
+    `others` are other ways to tell which.
+    """
     how, rest = _taken(options, output)
     filters = _conditions(rest)
-    if ids and (filters or how != How(output=output)):
-        raise click.UsageError("IDs exclude filters and how to do it for many")
+    if ids and filters:
+        raise click.UsageError("IDs and filters exclude each other")
     if not ids and not filters:
         raise click.UsageError(f"which? give IDs, {others}")
-    return None if ids else (how, filters)
+    if ids and not how.is_tracked:
+        return None
+    return how, filters or {"ids": list(ids)}
 
 
 def _taken(options: Mapping[str, Any], output: out.Format) -> tuple[How, dict[str, Any]]:

@@ -72,6 +72,15 @@ def test_a_limit_is_a_test_of_the_rest(conn: Conn, pgq: Run) -> None:
     assert pgq("job", "cancel", "--all", "--limit", 2, "-y", "-o", "json").json["done"] == 2
 
 
+@pytest.mark.parametrize("way", [("--limit", 2), ("--rate", 1000, "--limit", 2)])
+def test_ids_can_be_done_as_an_operation_too(conn: Conn, pgq: Run, way: tuple[object]) -> None:
+    jobs, other = insert(conn, 3), insert(conn)
+    done = pgq("job", "cancel", *jobs, *way, "-y", "-o", "json").json
+    assert (done["state"], done["done"]) == ("done", 2)
+    assert states(conn, jobs) == {"cancelled", "ready"}
+    assert states(conn, other) == {"ready"}
+
+
 def test_the_statement_is_printed_and_nothing_is_done(conn: Conn, pgq: Run) -> None:
     insert(conn, 2, queue="it's")
     words = ("job", "cancel", "--queue", "it's", "--limit", 9, "--rate", 5, "--print-sql")
@@ -146,8 +155,8 @@ def test_a_role_that_may_not_is_told(conn: Conn, pgq: Run, dsn: str) -> None:
     ("words", "says"),
     [
         (["cancel"], "which? give IDs, a filter as --queue, or --all"),
-        (["cancel", "1", "--queue", "a"], "IDs exclude filters"),
-        (["cancel", "1", "--yes"], "IDs exclude filters"),
+        (["cancel", "1", "--queue", "a"], "IDs and filters exclude each other"),
+        (["cancel", "1", "--rate", "5"], "say --yes"),
         (["cancel", "--all", "--queue", "a"], "--all and filters exclude each other"),
         (["cancel", "--all"], "say --yes"),
         (["cancel", "--all", "--rate", "0"], "0 is not in the range"),

@@ -114,7 +114,7 @@ def test_a_batch_is_not_the_limit(conn: Conn, pgq: Run, monkeypatch: pytest.Monk
     ("words", "says"),
     [
         (["retry"], "which? give IDs, --queue, --task, --fingerprint or --all"),
-        (["retry", "1", "--all"], "IDs exclude filters"),
+        (["retry", "1", "--all"], "IDs and filters exclude each other"),
         (["retry", "--all", "-y", "--payload", "1"], "expected an object, for retry"),
         (["retry", "--all"], "say --yes"),
         (["retry", "x"], "'x' is no job id"),

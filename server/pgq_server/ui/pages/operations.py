@@ -381,10 +381,13 @@ def _command(target: Target, payload: str | None) -> str | None:
     if is_everywhere:
         found["all"] = True
     more = {"limit": scope.limit, "rate": scope.rate, "payload": payload}
-    is_plain = not any(more.values())
+    if scope.id and scope.verb == "purge":
+        options = {"limit": scope.limit}
+        return None if scope.rate else faces.cli("dead", "purge", *scope.id, options=options)
     if scope.id:
-        words = ("job", scope.verb.replace("_", "-"))
-        return faces.cli(*words, *scope.id) if is_plain and scope.verb != "purge" else None
+        if payload and not scope.limit and not scope.rate:
+            more["limit"] = len(scope.id)  # else it would be one job's whole payload
+        return faces.cli("job", scope.verb.replace("_", "-"), *scope.id, options=more)
     if conditions["p_queues"] is not None and "queue" not in found:
         return None
     if scope.verb != "purge" and not scope.fingerprint:
