@@ -46,7 +46,7 @@ reference: $(ready)
 
 # What the container image installs, by hashes and without addresses.
 lock: $(ready)
-	$(BIN)/uv pip compile $(LOCKED) --extra http \
+	$(BIN)/uv pip compile $(LOCKED) --extra http --extra otel \
 		--output-file deploy/container/requirements.txt pyproject.toml
 	echo 'hatchling>=1.25' | $(BIN)/uv pip compile $(LOCKED) --output-file deploy/container/build-requirements.txt -
 

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from containers.engine import Engine
 from containers.lock import locked
+from traces.receiver import receiving
 
 CONFINED = (
     "--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges",
@@ -63,6 +64,21 @@ def test_packages_are_those_of_the_lock(engine: Engine, image: str) -> None:
         name for name, each in locked().items() if not each.marker or each.marker.evaluate()
     }
     assert "pgq-service" in installed
+
+
+def test_it_sends_spans_where_its_environment_says(engine: Engine, image: str) -> None:
+    script = (
+        "from pgq import otlp; otlp.configure('shop', '1'); from opentelemetry import trace;"
+        "trace.get_tracer('shop').start_span('of the image').end(); otlp.flush()"
+    )
+    with receiving() as receiver:
+        words = [f"--env={name}={value}" for name, value in receiver.environment.items()]
+        confined = [word for word in CONFINED if word != "--network=none"]
+        engine.tell(
+            "docker", "run", *confined, "--network=host", *words,
+            "--entrypoint=python", image, "-c", script,
+        )  # fmt: skip
+        receiver.named(None, "of the image")
 
 
 def test_image_is_small(engine: Engine, image: str) -> None:
